@@ -1,0 +1,75 @@
+package bus
+
+import "time"
+
+// State is a camera's condition in short. It reads a subset of the JSON of
+// pipeline.Status, which is what is published on CameraState.
+type State struct {
+	CameraID string    `json:"camera_id"`
+	State    string    `json:"state"`
+	Reason   string    `json:"reason,omitempty"` // for people, without credentials
+	Since    time.Time `json:"since"`
+}
+
+// Inference is one frame that went through a model. It holds what store.Inference
+// holds and what reports add up.
+type Inference struct {
+	CameraID   string         `json:"camera_id"`
+	Time       time.Time      `json:"time"` // when the result was ready
+	Model      string         `json:"model"`
+	Version    int            `json:"version"`
+	Batch      int            `json:"batch"`      // frames in the same run
+	Queued     time.Duration  `json:"queued_ns"`  // waiting for the run to start
+	Ran        time.Duration  `json:"ran_ns"`     // the whole batch
+	Latency    time.Duration  `json:"latency_ns"` // arrival of the frame to its result
+	Detections int            `json:"detections"`
+	Error      string         `json:"error,omitempty"`
+	Labels     map[string]int `json:"labels,omitempty"` // detections by label
+	ScoreSum   float64        `json:"score_sum,omitempty"`
+}
+
+// HealthReport is what all cameras have done so far, published on Health.
+type HealthReport struct {
+	Time    time.Time        `json:"time"`
+	Cameras []CameraCounters `json:"cameras"`
+}
+
+// CameraCounters counts since the camera's worker started.
+type CameraCounters struct {
+	CameraID   string            `json:"camera_id"`
+	Started    time.Time         `json:"started"` // of the worker; another value means counters from 0
+	Model      string            `json:"model"`   // the one wanted, also before it is loaded
+	Version    int               `json:"version"`
+	Frames     uint64            `json:"frames"` // decoded
+	Inferences uint64            `json:"inferences"`
+	Drops      map[string]uint64 `json:"drops,omitempty"` // by reason, named as in pipeline.Drops
+}
+
+// Track is one object followed through a camera's frames: store.Track in JSON.
+// The first message of a track has Frames 1, the last one Ended.
+type Track struct {
+	ID        string     `json:"id"`
+	CameraID  string     `json:"camera_id"`
+	ClassID   int        `json:"class_id"`
+	Label     string     `json:"label"`
+	Start     time.Time  `json:"start"`
+	End       time.Time  `json:"end"` // last seen
+	Ended     bool       `json:"ended"`
+	Frames    int        `json:"frames"` // it was detected in
+	BestScore float32    `json:"best_score"`
+	BestTime  time.Time  `json:"best_time"`
+	BestBox   [4]float32 `json:"best_box"` // x, y, width, height in pixels of the source frame
+	Model     string     `json:"model"`
+	Version   int        `json:"version"`
+}
+
+// Result is the state of a picture or video made on request.
+type Result struct {
+	ID       string  `json:"id"`
+	Kind     string  `json:"kind"` // still, clip, image or video
+	CameraID string  `json:"camera_id,omitempty"`
+	Name     string  `json:"name,omitempty"`
+	State    string  `json:"state"`    // queued, running, done or failed
+	Progress float64 `json:"progress"` // 0..1
+	Error    string  `json:"error,omitempty"`
+}
