@@ -1,0 +1,253 @@
+// Package decode turns coded units into pictures with libavcodec.
+//
+// A Decoder uses one thread and belongs to one goroutine. Pictures live in
+// libav's own buffers; what the decoder had to guess because data was missing is
+// marked Damaged.
+package decode
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/asticode/go-astiav"
+
+	"detectd/pipeline"
+	"detectd/pipeline/frame"
+)
+
+// DefaultMaxPixels is the limit of a picture's size when Options set none: 64 Mpx.
+const DefaultMaxPixels = 64 << 20
+
+// Options tune a Decoder. The zero value is fine.
+type Options struct {
+	CameraID  string // copied to Meta.CameraID of every frame
+	MaxPixels int    // refuse larger pictures; 0 means DefaultMaxPixels
+}
+
+// ErrCorrupt is returned when a unit could not be decoded. The decoder stays
+// usable: decoding goes on with the next unit.
+var ErrCorrupt = errors.New("corrupt unit")
+
+// Decoder decodes one stream.
+type Decoder struct {
+	format pipeline.Format
+	pool   *frame.Pool
+	opts   Options
+	codec  *astiav.Codec
+
+	cc     *astiav.CodecContext
+	pkt    *astiav.Packet
+	buf    []byte // the unit as libavcodec wants it; reused
+	seq    uint64 // of the last frame given
+	sent   int64  // number of units sent, the time stamp that libavcodec sees
+	metas  [metaSlots]frame.Meta
+	opened bool // a key unit was decoded
+	broken bool // a unit since the last key unit could not be decoded
+}
+
+// metaSlots is more than the units that a codec can hold back (16 in H.264 and
+// H.265, and a few of libavcodec's own). A power of two.
+const metaSlots = 64
+
+// New opens a decoder for format. Frames come from pool.
+func New(format pipeline.Format, pool *frame.Pool, opts Options) (*Decoder, error) {
+	codec := findDecoder(format.Codec)
+	if codec == nil {
+		return nil, fmt.Errorf("find decoder for %q: this libavcodec has none", format.Codec)
+	}
+	if opts.MaxPixels <= 0 {
+		opts.MaxPixels = DefaultMaxPixels
+	}
+	if format.Width > 0 && format.Height > opts.MaxPixels/format.Width {
+		return nil, fmt.Errorf("open decoder: %dx%d pixels are more than the limit of %d", format.Width, format.Height, opts.MaxPixels)
+	}
+	d := &Decoder{format: format, pool: pool, opts: opts, codec: codec, pkt: astiav.AllocPacket()}
+	if err := d.open(); err != nil {
+		d.pkt.Free()
+		return nil, err
+	}
+	return d, nil
+}
+
+// findDecoder finds libavcodec's preferred decoder by our name of the codec.
+func findDecoder(c pipeline.Codec) *astiav.Codec {
+	switch c {
+	case pipeline.H264:
+		return astiav.FindDecoder(astiav.CodecIDH264)
+	case pipeline.H265:
+		return astiav.FindDecoder(astiav.CodecIDHevc)
+	case pipeline.MJPEG:
+		return astiav.FindDecoder(astiav.CodecIDMjpeg)
+	}
+	for _, codec := range astiav.Codecs() {
+		if codec.IsDecoder() && codec.ID().MediaType() == astiav.MediaTypeVideo && codec.ID().Name() == string(c) {
+			return astiav.FindDecoder(codec.ID())
+		}
+	}
+	return nil
+}
+
+func (d *Decoder) open() error {
+	cc := astiav.AllocCodecContext(d.codec)
+	cc.SetThreadCount(1)
+	// Pictures with errors come out and are marked, instead of vanishing.
+	cc.SetFlags(cc.Flags().Add(astiav.CodecContextFlagOutputCorrupt))
+	if len(d.format.Extra) > 0 {
+		if err := cc.SetExtraData(d.format.Extra); err != nil {
+			cc.Free()
+			return fmt.Errorf("set extradata: %w", err)
+		}
+	}
+	if !d.startCodes() { // some codecs know their size from the container only
+		cc.SetWidth(d.format.Width)
+		cc.SetHeight(d.format.Height)
+	}
+	opts := astiav.NewDictionary()
+	defer opts.Free()
+	if err := opts.Set("max_pixels", strconv.Itoa(d.opts.MaxPixels), 0); err != nil {
+		cc.Free()
+		return fmt.Errorf("set pixel limit: %w", err)
+	}
+	if err := cc.Open(d.codec, opts); err != nil {
+		cc.Free()
+		return fmt.Errorf("open decoder %s: %w", d.codec.Name(), err)
+	}
+	d.cc, d.opened, d.broken = cc, false, false
+	return nil
+}
+
+// startCodes says that units go to libavcodec as Annex B byte streams.
+func (d *Decoder) startCodes() bool {
+	return d.format.Codec == pipeline.H264 || d.format.Codec == pipeline.H265
+}
+
+// Decode decodes u and hands every picture that is complete by now to emit, in
+// the order of showing. Emit owns the reference. Units before the first key unit
+// are passed over. An error that Is ErrCorrupt leaves the decoder usable.
+func (d *Decoder) Decode(u pipeline.Unit, emit func(*frame.Frame)) error {
+	if d.cc == nil {
+		return errors.New("decode after Close")
+	}
+	if !d.opened && !u.Key {
+		return nil
+	}
+	if u.Key && !u.Damaged {
+		d.broken = false
+	}
+	d.fill(u)
+	d.opened = true
+	if err := d.pkt.FromData(d.buf); err != nil {
+		return fmt.Errorf("allocate packet: %w", err)
+	}
+	defer d.pkt.Unref()
+	d.pkt.SetSize(len(d.buf) - padding)
+	d.sent++
+	d.pkt.SetPts(d.sent)
+	d.pkt.SetDts(d.sent)
+	if u.Key {
+		d.pkt.SetFlags(astiav.NewPacketFlags(astiav.PacketFlagKey))
+	}
+	d.metas[d.sent%metaSlots] = frame.Meta{
+		CameraID: d.opts.CameraID, PTS: u.PTS, Time: u.Time, TimeError: u.TimeError, Clock: u.Clock,
+		Arrived: u.Arrived, Key: u.Key, Damaged: u.Damaged || d.broken,
+	}
+	sent := d.cc.SendPacket(d.pkt)
+	received := d.receive(emit)
+	if err := errors.Join(sent, received); err != nil {
+		d.broken = true
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return nil
+}
+
+// padding is AV_INPUT_BUFFER_PADDING_SIZE: libavcodec reads past the end of its
+// input, which must be zeros there.
+const padding = 64
+
+// fill puts the unit into d.buf, with the out-of-band parameter sets in front of
+// the first one.
+func (d *Decoder) fill(u pipeline.Unit) {
+	d.buf = d.buf[:0]
+	if !d.startCodes() {
+		for _, nal := range u.NALs {
+			d.buf = append(d.buf, nal...)
+		}
+	} else {
+		if !d.opened {
+			d.addNALs(d.format.ParameterSets)
+		}
+		d.addNALs(u.NALs)
+	}
+	d.buf = append(d.buf, make([]byte, padding)...)
+}
+
+func (d *Decoder) addNALs(nals [][]byte) {
+	for _, nal := range nals {
+		d.buf = append(d.buf, 0, 0, 0, 1)
+		d.buf = append(d.buf, nal...)
+	}
+}
+
+// receive hands on the pictures that are ready.
+func (d *Decoder) receive(emit func(*frame.Frame)) error {
+	for {
+		f := d.pool.Get()
+		switch err := d.cc.ReceiveFrame(f.AV()); {
+		case errors.Is(err, astiav.ErrEagain), errors.Is(err, astiav.ErrEof):
+			f.Release()
+			return nil
+		case err != nil:
+			f.Release()
+			return err
+		}
+		d.seq++
+		f.Meta = d.metas[uint64(f.AV().Pts())%metaSlots]
+		f.Seq = d.seq
+		f.Damaged = f.Damaged || concealed(f.AV())
+		emit(f)
+	}
+}
+
+// Flush hands on the pictures that the decoder still holds, at the end of a
+// stream. After it the decoder waits for a key unit, as after New.
+func (d *Decoder) Flush(emit func(*frame.Frame)) error {
+	if d.cc == nil {
+		return nil
+	}
+	err := errors.Join(d.cc.SendPacket(nil), d.receive(emit))
+	if rerr := d.Reset(); rerr != nil {
+		return rerr
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return nil
+}
+
+// Reset forgets what the decoder holds and waits for a key unit: call it when
+// units were left out. Frames keep their numbering.
+func (d *Decoder) Reset() error {
+	if d.cc == nil {
+		return errors.New("reset decoder after Close")
+	}
+	if !d.opened {
+		return nil
+	}
+	d.cc.Free() // go-astiav cannot flush a codec; opening one takes well under a millisecond
+	d.cc = nil
+	return d.open()
+}
+
+// Close frees the decoder. Frames that were handed out stay valid.
+func (d *Decoder) Close() {
+	if d.cc != nil {
+		d.cc.Free()
+		d.cc = nil
+	}
+	if d.pkt != nil {
+		d.pkt.Free()
+		d.pkt = nil
+	}
+	d.buf = nil
+}

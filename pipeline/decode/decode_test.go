@@ -1,0 +1,212 @@
+package decode_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"detectd/pipeline"
+	"detectd/pipeline/decode"
+	"detectd/pipeline/frame"
+	"detectd/pipeline/simulate"
+	"detectd/pipeline/source/file"
+)
+
+func TestMain(m *testing.M) {
+	decode.Quiet()
+	m.Run()
+}
+
+// capture keeps what a source delivers.
+type capture struct {
+	formats []pipeline.Format
+	units   []pipeline.Unit
+}
+
+func (c *capture) Format(f pipeline.Format) { c.formats = append(c.formats, f) }
+func (c *capture) Unit(u pipeline.Unit)     { c.units = append(c.units, u) }
+
+// generate makes a video and reads it whole.
+func generate(t *testing.T, name string, spec simulate.Spec) (pipeline.Format, []pipeline.Unit) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, simulate.Generate(path, spec))
+	s, err := file.New(file.Config{Path: path, StartTime: time.Unix(1000, 0)})
+	require.NoError(t, err)
+	var c capture
+	state, _ := pipeline.StateOf(s.Run(context.Background(), &c))
+	require.Equal(t, pipeline.StateEnded, state)
+	require.Len(t, c.formats, 1)
+	return c.formats[0], c.units
+}
+
+// picture is what a test keeps of a frame.
+type picture struct {
+	frame.Meta
+	index, width, height int
+}
+
+// decodeAll decodes units and returns the pictures and the number of errors.
+func decodeAll(t *testing.T, f pipeline.Format, units []pipeline.Unit) ([]picture, int) {
+	t.Helper()
+	var pool frame.Pool
+	d, err := decode.New(f, &pool, decode.Options{CameraID: "cam"})
+	require.NoError(t, err)
+	defer d.Close()
+	var got []picture
+	errs := 0
+	keep := func(f *frame.Frame) {
+		got = append(got, picture{f.Meta, simulate.IndexOf(f.AV()), f.Width(), f.Height()})
+		f.Release()
+	}
+	for _, u := range units {
+		if err := d.Decode(u, keep); err != nil {
+			require.ErrorIs(t, err, decode.ErrCorrupt)
+			errs++
+		}
+	}
+	require.NoError(t, d.Flush(keep))
+	require.Zero(t, pool.Live())
+	pool.Close()
+	return got, errs
+}
+
+func TestOrderAndTimes(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		spec simulate.Spec
+	}{
+		{"h264.mp4", simulate.Spec{}},
+		{"h264b.mp4", simulate.Spec{BFrames: 3}},
+		{"h264b.ts", simulate.Spec{BFrames: 2}},
+		{"h264.h264", simulate.Spec{}},
+		{"h265.mp4", simulate.Spec{Codec: pipeline.H265}},
+		{"h265b.mkv", simulate.Spec{Codec: pipeline.H265, BFrames: 3}},
+		{"mjpeg.avi", simulate.Spec{Codec: pipeline.MJPEG}},
+		{"ms.avi", simulate.Spec{Codec: "msmpeg4"}},
+		{"mpeg4.mp4", simulate.Spec{Codec: "mpeg4"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.spec.Stamp = true
+			format, units := generate(t, tc.name, tc.spec)
+			require.Len(t, units, 50)
+			require.Equal(t, 320, format.Width)
+			got, errs := decodeAll(t, format, units)
+			require.Zero(t, errs)
+			require.Len(t, got, 50)
+			for i, p := range got {
+				pts := time.Duration(i) * 40 * time.Millisecond
+				require.Equal(t, i, p.index)
+				require.InDelta(t, pts, p.PTS, float64(2*time.Millisecond), "picture %d", i)
+				require.Equal(t, time.Unix(1000, 0).Add(p.PTS), p.Time)
+				require.Equal(t, uint64(i+1), p.Seq)
+				require.Equal(t, "cam", p.CameraID)
+				require.Equal(t, frame.ClockFile, p.Clock)
+				require.False(t, p.Damaged)
+				require.Equal(t, 320, p.width)
+				require.Equal(t, 240, p.height)
+			}
+			require.True(t, got[0].Key)
+		})
+	}
+}
+
+func TestCorruptUnits(t *testing.T) {
+	for codec, header := range map[pipeline.Codec][]byte{
+		pipeline.H264:  {0x65},       // a slice of a key picture
+		pipeline.H265:  {0x26, 0x01}, // the same
+		pipeline.MJPEG: {0xff, 0xd8},
+	} {
+		t.Run(string(codec), func(t *testing.T) {
+			format, units := generate(t, "v.mkv", simulate.Spec{Codec: codec, Stamp: true, Frames: 60, GOP: 20})
+			units[10].NALs = [][]byte{append(header, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)}
+			got, errs := decodeAll(t, format, units)
+			require.Positive(t, errs)
+			for _, p := range got {
+				if n := int(p.PTS.Round(time.Millisecond) / (40 * time.Millisecond)); n != 10 {
+					require.Equal(t, codec != pipeline.MJPEG && n > 10 && n < 20, p.Damaged, "picture %d", n)
+				}
+			}
+			require.Equal(t, 59, got[len(got)-1].index)
+		})
+	}
+}
+
+func TestDamagedUnitsStayMarked(t *testing.T) {
+	format, units := generate(t, "v.mp4", simulate.Spec{Stamp: true, Frames: 20})
+	units[5].Damaged = true
+	got, _ := decodeAll(t, format, units)
+	require.True(t, got[5].Damaged)
+	require.False(t, got[4].Damaged)
+}
+
+func TestWaitsForKeyUnit(t *testing.T) {
+	format, units := generate(t, "v.mp4", simulate.Spec{Stamp: true, Frames: 60, GOP: 20})
+	got, errs := decodeAll(t, format, units[5:])
+	require.Zero(t, errs)
+	require.Equal(t, 20, got[0].index)
+	require.Len(t, got, 40)
+}
+
+func TestOutOfBandParameterSets(t *testing.T) {
+	for _, codec := range []pipeline.Codec{pipeline.H264, pipeline.H265} {
+		format, units := generate(t, "v.mp4", simulate.Spec{Codec: codec, Stamp: true, Frames: 10})
+		require.NotEmpty(t, format.ParameterSets)
+		units[0].NALs = units[0].NALs[len(format.ParameterSets):]
+		got, errs := decodeAll(t, format, units)
+		require.Zero(t, errs)
+		require.Len(t, got, 10)
+	}
+}
+
+func TestReset(t *testing.T) {
+	format, units := generate(t, "v.mp4", simulate.Spec{Stamp: true, Frames: 60, GOP: 20})
+	var pool frame.Pool
+	d, err := decode.New(format, &pool, decode.Options{})
+	require.NoError(t, err)
+	defer d.Close()
+	var seqs []uint64
+	keep := func(f *frame.Frame) { seqs = append(seqs, f.Seq); f.Release() }
+	for i, u := range units {
+		if i == 10 {
+			require.NoError(t, d.Reset())
+		}
+		require.NoError(t, d.Decode(u, keep))
+	}
+	require.NoError(t, d.Flush(keep))
+	for i, seq := range seqs {
+		require.Equal(t, uint64(i+1), seq)
+	}
+	require.Greater(t, len(seqs), 40)
+	require.Less(t, len(seqs), 52)
+}
+
+func TestLimits(t *testing.T) {
+	format, units := generate(t, "v.mp4", simulate.Spec{Frames: 5})
+	var pool frame.Pool
+	_, err := decode.New(format, &pool, decode.Options{MaxPixels: 1000})
+	require.ErrorContains(t, err, "limit")
+
+	format.Width, format.Height = 0, 0
+	d, err := decode.New(format, &pool, decode.Options{MaxPixels: 1000})
+	require.NoError(t, err)
+	defer d.Close()
+	err = d.Decode(units[0], func(f *frame.Frame) { f.Release(); t.Error("decoded a picture over the limit") })
+	require.ErrorIs(t, err, decode.ErrCorrupt)
+
+	_, err = decode.New(pipeline.Format{Codec: "no such codec"}, &pool, decode.Options{})
+	require.ErrorContains(t, err, "no such codec")
+}
+
+func TestClosed(t *testing.T) {
+	var pool frame.Pool
+	d, err := decode.New(pipeline.Format{Codec: pipeline.H264}, &pool, decode.Options{})
+	require.NoError(t, err)
+	d.Close()
+	d.Close()
+	require.Error(t, d.Decode(pipeline.Unit{Key: true}, nil))
+	require.NoError(t, d.Flush(nil))
+}

@@ -1,0 +1,201 @@
+package simulate
+
+/*
+#cgo pkg-config: libavutil
+#include <libavutil/frame.h>
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/asticode/go-astiav"
+
+	"detectd/pipeline"
+)
+
+// Spec describes a test video. Zero fields take the defaults in the comments.
+type Spec struct {
+	Codec   pipeline.Codec // H264; also H265, MJPEG and the names of libav encoders, such as "msmpeg4"
+	Width   int            // 320, pixels; even, at least 128
+	Height  int            // 240, pixels; even, at least 32
+	FPS     int            // 25
+	Frames  int            // 50
+	GOP     int            // FPS: a key frame every second
+	BFrames int            // 0: B-frames between two reference frames (H.264 and H.265)
+	Still   bool           // nothing moves, only the picture number changes
+	Stamp   bool           // write the picture's number into the picture, for Index
+}
+
+func (s Spec) withDefaults() Spec {
+	set := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	if s.Codec == "" {
+		s.Codec = pipeline.H264
+	}
+	set(&s.Width, 320)
+	set(&s.Height, 240)
+	set(&s.FPS, 25)
+	set(&s.Frames, 50)
+	set(&s.GOP, s.FPS)
+	return s
+}
+
+// Generate writes a test video of moving shapes to path. The container follows
+// from the file name: mp4, mkv, avi, ts, h264, hevc, mjpeg. The same spec always
+// paints the same pictures.
+func Generate(path string, spec Spec) (err error) {
+	spec = spec.withDefaults()
+	if spec.Width < 128 || spec.Height < 32 || spec.Width%2+spec.Height%2 != 0 {
+		return fmt.Errorf("generate %dx%d video: sides must be even and at least 128x32", spec.Width, spec.Height)
+	}
+	mux, err := astiav.AllocOutputFormatContext(nil, "", path)
+	if err != nil {
+		return fmt.Errorf("choose container for %q: %w", path, err)
+	}
+	defer mux.Free()
+	enc, err := newEncoder(encoderConfig{
+		codec: spec.Codec, width: spec.Width, height: spec.Height,
+		rate: astiav.NewRational(spec.FPS, 1), gop: spec.GOP, bframes: spec.BFrames,
+		global: mux.OutputFormat().Flags().Has(astiav.IOFormatFlagGlobalheader),
+	})
+	if err != nil {
+		return err
+	}
+	defer enc.close()
+	write, err := openMuxer(mux, path, enc)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, mux.Pb().Close()) }()
+	if err := paintAll(spec, enc, write); err != nil {
+		return fmt.Errorf("generate %q: %w", path, err)
+	}
+	return mux.WriteTrailer()
+}
+
+// openMuxer creates the file and returns the function that adds a packet to it.
+func openMuxer(mux *astiav.FormatContext, path string, enc *encoder) (func(*astiav.Packet) error, error) {
+	stream := mux.NewStream(nil)
+	if err := enc.cc.ToCodecParameters(stream.CodecParameters()); err != nil {
+		return nil, fmt.Errorf("copy codec parameters: %w", err)
+	}
+	stream.CodecParameters().SetCodecTag(0)
+	stream.SetTimeBase(enc.cc.TimeBase())
+	stream.SetAvgFrameRate(enc.cc.Framerate())
+	io, err := astiav.OpenIOContext(path, astiav.NewIOContextFlags(astiav.IOContextFlagWrite))
+	if err != nil {
+		return nil, fmt.Errorf("create %q: %w", path, err)
+	}
+	mux.SetPb(io)
+	if err := mux.WriteHeader(nil); err != nil {
+		return nil, errors.Join(fmt.Errorf("write header of %q: %w", path, err), io.Close())
+	}
+	return func(p *astiav.Packet) error {
+		p.SetStreamIndex(stream.Index())
+		p.SetDuration(1)
+		p.RescaleTs(enc.cc.TimeBase(), stream.TimeBase())
+		return mux.WriteInterleavedFrame(p)
+	}, nil
+}
+
+func paintAll(spec Spec, enc *encoder, write func(*astiav.Packet) error) error {
+	for i := range spec.Frames {
+		f, err := enc.blank()
+		if err != nil {
+			return err
+		}
+		paint(f, spec, i)
+		f.SetPts(int64(i))
+		err = enc.encode(f, write)
+		f.Free()
+		if err != nil {
+			return err
+		}
+	}
+	return enc.encode(nil, write)
+}
+
+// paint draws picture i: a grey slope, a bright box and a dark box that cross it.
+func paint(f *astiav.Frame, spec Spec, i int) {
+	luma, stride := plane(f, 0, spec.Height)
+	for y := range spec.Height {
+		row := luma[y*stride:]
+		for x := range spec.Width {
+			grain := (x*73 ^ y*151) * 2654435761 >> 7 & 31 // fixed texture, so that key frames have some size
+			row[x] = byte(64 + grain + (x+y)*96/(spec.Width+spec.Height))
+		}
+	}
+	for p := 1; p <= 2; p++ {
+		chroma, _ := plane(f, p, spec.Height/2)
+		for k := range chroma {
+			chroma[k] = 128
+		}
+	}
+	step := i
+	if spec.Still {
+		step = 0
+	}
+	side := spec.Height / 4
+	box(luma, stride, (step*4)%(spec.Width-side), spec.Height/3, side, 235)
+	box(luma, stride, spec.Width-side-(step*2)%(spec.Width-side), spec.Height*3/5, side, 24)
+	if spec.Stamp {
+		stamp(luma, stride, i)
+	}
+}
+
+func box(luma []byte, stride, x0, y0, side int, value byte) {
+	for y := y0; y < y0+side; y++ {
+		for x := x0; x < x0+side; x++ {
+			luma[y*stride+x] = value
+		}
+	}
+}
+
+// The stamp is one row of 16 squares in the top left corner, white for 1 and
+// black for 0, the least significant bit first.
+const (
+	stampBits = 16
+	stampSide = 8
+)
+
+func stamp(luma []byte, stride, i int) {
+	for bit := range stampBits {
+		value := byte(16)
+		if i>>bit&1 == 1 {
+			value = 235
+		}
+		box(luma, stride, bit*stampSide, 0, stampSide, value)
+	}
+}
+
+// Index reads the number that Generate stamped into a picture (Spec.Stamp) from
+// its luma plane of the given stride in bytes. It survives lossy coding, not scaling.
+func Index(luma []byte, stride int) int {
+	n := 0
+	for bit := range stampBits {
+		if luma[stampSide/2*stride+bit*stampSide+stampSide/2] > 127 {
+			n |= 1 << bit
+		}
+	}
+	return n
+}
+
+// IndexOf is Index for a decoded picture.
+func IndexOf(f *astiav.Frame) int {
+	luma, stride := plane(f, 0, f.Height())
+	return Index(luma, stride)
+}
+
+// plane is a view of the first rows of plane p of f. It is valid as long as f
+// holds its pixels.
+func plane(f *astiav.Frame, p, rows int) (pixels []byte, stride int) {
+	c := (*C.AVFrame)(f.UnsafePointer())
+	stride = int(c.linesize[p])
+	return unsafe.Slice((*byte)(c.data[p]), stride*rows), stride
+}

@@ -1,0 +1,185 @@
+package file
+
+import (
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/asticode/go-astiav"
+
+	"detectd/pipeline"
+)
+
+// containers are the libavformat demuxers that may open a file. None of them
+// opens further files.
+var containers = [...]string{"mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "h264", "hevc", "mjpeg"}
+
+// noTimestamp is AV_NOPTS_VALUE.
+const noTimestamp = math.MinInt64
+
+// video is a file opened by libavformat.
+type video struct {
+	fc     *astiav.FormatContext
+	stream *astiav.Stream
+	pkt    *astiav.Packet
+	info   Info
+	nals   nalFormat
+
+	tick    time.Duration // of one unit, from the rate
+	started bool
+	first   time.Duration // PTS of the first key unit in the file's own time
+	count   int
+}
+
+func openVideo(path string) (*video, error) {
+	fc := astiav.AllocFormatContext()
+	opts := astiav.NewDictionary()
+	defer opts.Free()
+	err := errors.Join(
+		opts.Set("protocol_whitelist", "file", 0),
+		opts.Set("format_whitelist", strings.Join(containers[:], ","), 0),
+	)
+	if err != nil {
+		fc.Free()
+		return nil, fail(pipeline.StateFailed, "libavformat does not take its options", err)
+	}
+	if err := fc.OpenInput("file:"+path, nil, opts); err != nil { // frees fc
+		return nil, fail(pipeline.StateNoVideo, "the file is not a video or picture that detectd can read, or it is damaged", err)
+	}
+	v := &video{fc: fc, pkt: astiav.AllocPacket()}
+	if err := v.choose(); err != nil {
+		v.close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// choose finds the video stream and describes it.
+func (v *video) choose() error {
+	if err := v.fc.FindStreamInfo(nil); err != nil {
+		return fail(pipeline.StateNoVideo, "the file is damaged: no video can be read from it", err)
+	}
+	for _, s := range v.fc.Streams() {
+		if s.CodecParameters().MediaType() == astiav.MediaTypeVideo {
+			v.stream = s
+			break
+		}
+	}
+	if v.stream == nil {
+		return fail(pipeline.StateNoVideo, "the file holds no video", nil)
+	}
+	cp := v.stream.CodecParameters()
+	if astiav.FindDecoder(cp.CodecID()) == nil {
+		return fail(pipeline.StateCodec, "the video in the file is coded in a way that this libavcodec cannot decode", nil)
+	}
+	f := pipeline.Format{Codec: pipeline.Codec(cp.CodecID().Name()), Width: cp.Width(), Height: cp.Height()}
+	extra := cp.ExtraData()
+	switch cp.CodecID() {
+	case astiav.CodecIDH264:
+		f.Codec = pipeline.H264
+		v.nals = h264NALs(extra)
+	case astiav.CodecIDHevc:
+		f.Codec = pipeline.H265
+		v.nals = h265NALs(extra)
+	case astiav.CodecIDMjpeg:
+		f.Codec = pipeline.MJPEG
+	default:
+		f.Extra = extra
+	}
+	f.ParameterSets = v.nals.sets
+	v.info = Info{Format: f, FPS: frameRate(v.stream)}
+	if d := v.fc.Duration(); d > 0 {
+		v.info.Duration = time.Duration(d) * time.Microsecond
+	}
+	v.tick = time.Duration(float64(time.Second) / v.info.FPS)
+	return nil
+}
+
+// frameRate is the stream's rate in Hz; 25 where the file says nothing sensible.
+func frameRate(s *astiav.Stream) float64 {
+	for _, r := range []astiav.Rational{s.AvgFrameRate(), s.RFrameRate()} {
+		if r.Num() > 0 && r.Den() > 0 && r.Float64() >= 0.01 && r.Float64() <= 1000 {
+			return r.Float64()
+		}
+	}
+	return 25
+}
+
+func (v *video) describe() Info { return v.info }
+
+func (v *video) close() {
+	v.pkt.Free()
+	v.fc.CloseInput()
+}
+
+// next returns the next unit, from the first key unit on.
+func (v *video) next() (pipeline.Unit, error) {
+	for {
+		v.pkt.Unref()
+		switch err := v.fc.ReadFrame(v.pkt); {
+		case errors.Is(err, astiav.ErrEof):
+			return pipeline.Unit{}, io.EOF
+		case err != nil:
+			return pipeline.Unit{}, fail(pipeline.StateFailed, "the file is damaged: reading stopped before its end", err)
+		}
+		if v.pkt.StreamIndex() != v.stream.Index() || v.pkt.Size() == 0 {
+			continue
+		}
+		if u, ok := v.unit(); ok {
+			return u, nil
+		}
+	}
+}
+
+// unit makes a unit of the packet. It refuses what cannot be decoded: units before
+// the first key unit, and pictures shown before it.
+func (v *video) unit() (pipeline.Unit, bool) {
+	flags := v.pkt.Flags()
+	u := pipeline.Unit{Key: flags.Has(astiav.PacketFlagKey), Damaged: flags.Has(astiav.PacketFlagCorrupt)}
+	u.NALs = v.nals.split(v.pkt.Data(), u.Key) // Data is a copy
+	if len(u.NALs) == 0 {
+		return u, false
+	}
+	u.PTS, u.DTS = v.times()
+	if !v.started {
+		if !u.Key {
+			return u, false
+		}
+		v.started, v.first = true, u.PTS
+	}
+	u.PTS -= v.first
+	u.DTS -= v.first
+	v.count++
+	return u, u.PTS >= 0
+}
+
+// maxReorder is how long before it is shown a unit is decoded at most.
+const maxReorder = time.Second
+
+// times are the time stamps of the packet, or those that the rate suggests.
+func (v *video) times() (pts, dts time.Duration) {
+	p, d, tb := v.pkt.Pts(), v.pkt.Dts(), v.stream.TimeBase()
+	switch {
+	case p == noTimestamp && d == noTimestamp:
+		t := time.Duration(v.count) * v.tick
+		return t, t
+	case p == noTimestamp:
+		return scale(d, tb), scale(d, tb)
+	case d == noTimestamp:
+		// The player puts it right behind the unit before.
+		return scale(p, tb), scale(p, tb) - maxReorder
+	}
+	return scale(p, tb), scale(d, tb)
+}
+
+// scale converts ticks of the time base tb without overflow.
+func scale(ticks int64, tb astiav.Rational) time.Duration {
+	num, den := int64(tb.Num()), int64(tb.Den())
+	if den <= 0 {
+		return 0
+	}
+	sec, rest := ticks/den, ticks%den
+	return time.Duration(sec*num)*time.Second + time.Duration(rest*num*int64(time.Second)/den)
+}

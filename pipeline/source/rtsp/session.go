@@ -1,0 +1,226 @@
+package rtsp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v5"
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
+	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/pion/rtp"
+
+	"detectd/pipeline"
+)
+
+var (
+	errSilent   = errors.New("camera is silent")
+	errRedirect = errors.New("redirect refused")
+)
+
+// maxRedirects bounds how often a camera may send us on.
+const maxRedirects = 3
+
+// session is one connection to a camera. Its timer ends it when the camera is
+// silent: gortsplib's own time-outs have a granularity of a second and count any
+// packet, not only video.
+type session struct {
+	*Source
+	client    *gortsplib.Client
+	timer     *time.Timer
+	playing   atomic.Bool
+	redirects int
+	foreign   bool // the camera tried to send us to another host, or round in circles
+}
+
+func (s *Source) play(parent context.Context, sink pipeline.Sink, protocol gortsplib.Protocol) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	ss := &session{Source: s}
+	ss.timer = time.AfterFunc(s.cfg.DialTimeout, func() { cancel(errSilent) })
+	defer ss.timer.Stop()
+	ss.client = ss.newClient(protocol)
+	if err := ss.client.Start(); err != nil {
+		return failed("the RTSP client did not start", err)
+	}
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() { ss.client.Close(); close(closed) })
+
+	err := ss.run(sink)
+	silent := errors.Is(context.Cause(ctx), errSilent)
+	cancel(nil)
+	<-closed
+	switch {
+	case parent.Err() != nil:
+		return nil
+	case ss.foreign:
+		return &pipeline.SourceError{
+			State: pipeline.StateBadURL, Err: errRedirect,
+			Reason: "the camera redirects to another address; enter that address if you trust it",
+		}
+	case silent:
+		return ss.silence(err)
+	}
+	return ss.explain(err)
+}
+
+func (ss *session) silence(err error) *pipeline.SourceError {
+	reason := "the camera did not answer in time"
+	if ss.playing.Load() {
+		reason = "the camera stopped sending video"
+	}
+	return &pipeline.SourceError{State: pipeline.StateTimeout, Reason: reason, Err: errors.Join(errSilent, err)}
+}
+
+// run goes through DESCRIBE, SETUP and PLAY and returns when the connection ends.
+func (ss *session) run(sink pipeline.Sink) error {
+	desc, _, err := ss.client.Describe((*base.URL)(ss.url))
+	if err != nil {
+		return err
+	}
+	media, forma, err := chooseVideo(desc)
+	if err != nil {
+		return err
+	}
+	a, err := newAssembler(forma, sink, ss)
+	if err != nil {
+		return err
+	}
+	if _, err := ss.client.Setup(desc.BaseURL, media, 0, 0); err != nil {
+		return err
+	}
+	a.ntp = func(timestamp uint32) (time.Time, bool) {
+		return ss.client.PacketNTP(media, &rtp.Packet{Header: rtp.Header{
+			PayloadType: forma.PayloadType(), Timestamp: timestamp,
+		}})
+	}
+	ss.client.OnPacketRTP(media, forma, a.packet)
+	if _, err := ss.client.Play(nil); err != nil {
+		return err
+	}
+	if !ss.playing.Swap(true) {
+		ss.timer.Reset(ss.cfg.VideoTimeout)
+	}
+	return ss.client.Wait()
+}
+
+// alive says that video came: the camera has VideoTimeout for the next unit.
+func (ss *session) alive() {
+	ss.playing.Store(true)
+	ss.timer.Reset(ss.cfg.VideoTimeout)
+}
+
+func (ss *session) newClient(protocol gortsplib.Protocol) *gortsplib.Client {
+	// Longer than any time-out of ours, which come first and say more.
+	patience := ss.cfg.DialTimeout + ss.cfg.ReadTimeout + ss.cfg.VideoTimeout + 10*time.Second
+	return &gortsplib.Client{
+		Scheme:         ss.url.Scheme,
+		Host:           ss.url.Host,
+		Protocol:       &protocol,
+		ReadTimeout:    patience,
+		WriteTimeout:   ss.cfg.ReadTimeout,
+		UserAgent:      "detectd",
+		DialContext:    ss.dial,
+		DialTLSContext: ss.dialTLS,
+		OnRequest: func(*base.Request) {
+			if !ss.playing.Load() {
+				ss.timer.Reset(ss.cfg.ReadTimeout)
+			}
+		},
+		OnResponse:        ss.onResponse,
+		OnTransportSwitch: func(error) {},
+		OnPacketsLost:     func(uint64) {}, // the assembler counts by itself, per unit
+		OnDecodeError:     func(err error) { ss.log.Debug("camera sent a broken packet", "error", err) },
+	}
+}
+
+// onResponse takes the Location out of a redirect to another host, so that
+// gortsplib follows none: it would take the user and the password along.
+func (ss *session) onResponse(res *base.Response) {
+	location := res.Header["Location"]
+	if res.StatusCode < 300 || res.StatusCode > 399 || len(location) == 0 {
+		return
+	}
+	ss.redirects++
+	u, err := base.ParseURL(location[0])
+	if err == nil && ss.redirects <= maxRedirects && strings.EqualFold(u.Hostname(), ss.url.Hostname()) {
+		return
+	}
+	ss.foreign = true
+	delete(res.Header, "Location")
+}
+
+func (ss *session) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || !strings.EqualFold(host, ss.url.Hostname()) {
+		return nil, errRedirect
+	}
+	return (&net.Dialer{Timeout: ss.cfg.DialTimeout}).DialContext(ctx, network, address)
+}
+
+func (ss *session) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := ss.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	cfg := ss.cfg.TLS.Clone()
+	if cfg == nil {
+		cfg = &tls.Config{}
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = ss.url.Hostname()
+	}
+	ctx, cancel := context.WithTimeout(ctx, ss.cfg.DialTimeout)
+	defer cancel()
+	c := tls.Client(conn, cfg)
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return c, nil
+}
+
+// chooseVideo picks the first video stream that we can take.
+func chooseVideo(desc *description.Session) (*description.Media, format.Format, error) {
+	var other format.Format
+	video := false
+	for _, m := range desc.Medias {
+		if m.Type != description.MediaTypeVideo || m.IsBackChannel {
+			continue
+		}
+		video = true
+		for _, f := range m.Formats {
+			switch f.(type) {
+			case *format.H264, *format.H265, *format.MJPEG:
+				return m, f, nil
+			}
+			other = f
+		}
+	}
+	if !video || other == nil {
+		return nil, nil, &pipeline.SourceError{State: pipeline.StateNoVideo, Reason: "the camera offers no video, only other streams"}
+	}
+	return nil, nil, &pipeline.SourceError{
+		State:  pipeline.StateCodec,
+		Reason: "the camera sends " + codecName(other) + ", which detectd does not take; set it to H.264, H.265 or MJPEG",
+	}
+}
+
+// codecName is the name in the stream's description, made safe to show.
+func codecName(f format.Format) string {
+	name, _, _ := strings.Cut(f.RTPMap(), "/")
+	name = strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '.' {
+			return r
+		}
+		return -1
+	}, name)
+	if name == "" || len(name) > 24 {
+		return "an unknown codec"
+	}
+	return name
+}
