@@ -3,7 +3,6 @@ package store_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -46,7 +45,7 @@ func TestRevisionError(t *testing.T) {
 	require.NotErrorIs(t, err, store.ErrNotFound)
 	require.EqualError(t, err, "update: camera door is at revision 3, the change was based on 2")
 	var re *store.RevisionError
-	require.True(t, errors.As(err, &re))
+	require.ErrorAs(t, err, &re)
 	require.EqualValues(t, 3, re.Current)
 }
 

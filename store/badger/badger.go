@@ -1,0 +1,296 @@
+// Package badger keeps series: what is written many times a second and may be
+// lost without harm, per-frame annotations and per-inference metrics.
+//
+// A key is kind, day, camera, time, frame (see key). The day comes before the
+// camera so that a day whose entries have all expired is dropped as one range
+// of keys, files and all; Badger alone would keep expired entries until it
+// happens to rewrite the tables they are in, which for keys that only ever grow
+// is never.
+//
+// Badger maps its files into memory and dies by SIGBUS when the disk is full.
+// Whoever writes here has to stop before that.
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"detectd/store"
+)
+
+// collectEvery is the time between two collections of garbage.
+const collectEvery = 5 * time.Minute
+
+// openingFile exists while the database is being opened. Damage can make Badger
+// end the process; finding the file at the next start says that it did.
+const openingFile = "opening"
+
+// Store implements store.Series. Safe for concurrent use.
+type Store struct {
+	ttl time.Duration
+	log *slog.Logger
+	seq atomic.Uint64 // tells apart metrics of one camera and microsecond
+
+	mu     sync.RWMutex // guards db: shared by its users, exclusive for drops and Close
+	db     *badger.DB
+	closed bool
+}
+
+var _ store.Series = (*Store)(nil)
+
+var errClosed = errors.New("series are closed")
+
+// Open opens the series in the folder at path, creating it when there is none.
+// Entries live for ttl after they were written; 0 keeps them for ever. A folder
+// that is damaged is emptied, with a warning: its data is expendable. Run must
+// run for the space of expired entries to be given back.
+func Open(path string, ttl time.Duration, log *slog.Logger) (*Store, error) {
+	if ttl < 0 {
+		return nil, fmt.Errorf("open series %q: time to live %v is negative", path, ttl)
+	}
+	db, err := open(path, log)
+	if err != nil {
+		return nil, fmt.Errorf("open series %q: %w", path, err)
+	}
+	return &Store{ttl: ttl, log: log, db: db}, nil
+}
+
+func open(path string, log *slog.Logger) (*badger.DB, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	opening := filepath.Join(path, openingFile)
+	if _, err := os.Stat(opening); err == nil {
+		log.Warn("the last start ended while opening the series; they are emptied", "path", path)
+		if err := empty(path); err != nil {
+			return nil, err
+		}
+	}
+	// Writing the file also tells a folder that cannot be written from a damaged one.
+	if err := os.WriteFile(opening, nil, 0o600); err != nil {
+		return nil, err
+	}
+	db, err := tryOpen(path, log)
+	switch {
+	case err != nil && strings.Contains(err.Error(), "Cannot acquire directory lock"): // Badger hides the cause
+		return nil, errors.Join(err, os.Remove(opening))
+	case err != nil:
+		log.Warn("the series are damaged; they are emptied", "path", path, "error", err)
+		if err := empty(path); err != nil {
+			return nil, err
+		}
+		if db, err = tryOpen(path, log); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.Remove(opening); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func tryOpen(path string, log *slog.Logger) (db *badger.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil { // some damage makes Badger panic
+			err = fmt.Errorf("badger: %v", p)
+		}
+	}()
+	opt := settings(path, log)
+	if err := checkTables(path, opt); err != nil {
+		return nil, err
+	}
+	return badger.Open(opt)
+}
+
+// settings keep Badger small: a few tens of MB of memory, files of 64 MB at most.
+func settings(path string, log *slog.Logger) badger.Options {
+	return badger.DefaultOptions(path).
+		WithLogger(logger{log}).
+		WithMemTableSize(16 << 20).
+		WithNumMemtables(2).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(8).
+		WithNumCompactors(2).
+		WithNumGoroutines(2).
+		WithValueLogFileSize(64 << 20).
+		WithBlockCacheSize(16 << 20).
+		WithIndexCacheSize(16 << 20).
+		WithCompression(options.Snappy).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithDetectConflicts(false). // nothing is read and changed in one step
+		WithMetricsEnabled(false)
+}
+
+func empty(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(path, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Run gives back the space of expired entries until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	ticker := time.NewTicker(collectEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := s.collect(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("series not collected", "error", err)
+			}
+		}
+	}
+}
+
+// collect drops the days that have expired and rewrites half-empty value logs.
+func (s *Store) collect(ctx context.Context) error {
+	if err := s.dropExpired(ctx); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		err := s.use(func(db *badger.DB) error { return db.RunValueLogGC(0.5) })
+		if errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, errClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("collect value log: %w", err)
+		}
+	}
+	return nil
+}
+
+// dropExpired drops every day that has entries, but none that still lives.
+func (s *Store) dropExpired(ctx context.Context) error {
+	var dead [][]byte
+	err := s.view(func(txn *badger.Txn) error {
+		for _, kind := range []byte{annotations, inferences} {
+			for _, day := range days(txn, kind, everything()) {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if prefix := dayPrefix(kind, day); !alive(txn, prefix) {
+					dead = append(dead, prefix)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for expired days: %w", err)
+	}
+	if len(dead) == 0 {
+		return nil
+	}
+	// Badger drops nothing where it sees nothing alive, so each day gets one entry
+	// to see. Should the drop not come to pass, that entry expires on its own.
+	err = s.use(func(db *badger.DB) error {
+		batch := db.NewWriteBatch()
+		defer batch.Cancel()
+		for _, prefix := range dead {
+			if err := batch.SetEntry(badger.NewEntry(bait(prefix), nil).WithTTL(time.Minute)); err != nil {
+				return err
+			}
+		}
+		return batch.Flush()
+	})
+	if err != nil {
+		return fmt.Errorf("mark expired days: %w", err)
+	}
+	return s.drop(dead)
+}
+
+// DropCamera implements store.Series.
+func (s *Store) DropCamera(_ context.Context, cameraID string) error {
+	var all [][]byte
+	err := s.view(func(txn *badger.Txn) error {
+		for _, kind := range []byte{annotations, inferences} {
+			for _, day := range days(txn, kind, everything()) {
+				all = append(all, cameraPrefix(kind, day, cameraID))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("drop series of camera %q: %w", cameraID, err)
+	}
+	if err := s.drop(all); err != nil {
+		return fmt.Errorf("drop series of camera %q: %w", cameraID, err)
+	}
+	return nil
+}
+
+// drop removes all keys with these prefixes. Badger refuses writes meanwhile,
+// so they are made to wait.
+func (s *Store) drop(prefixes [][]byte) error {
+	if len(prefixes) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	return s.db.DropPrefix(prefixes...)
+}
+
+// Close implements store.Series. Idempotent.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close series: %w", err)
+	}
+	return nil
+}
+
+// use lets fn use the database, which neither closes nor drops anything meanwhile.
+func (s *Store) use(fn func(db *badger.DB) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return errClosed
+	}
+	return fn(s.db)
+}
+
+func (s *Store) view(fn func(txn *badger.Txn) error) error {
+	return s.use(func(db *badger.DB) error { return db.View(fn) })
+}
+
+// logger passes Badger's messages on, one level lower than it means them: what
+// troubles Badger is at most a warning to a process that can do without it.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Errorf(format string, args ...any)   { l.say(slog.LevelWarn, format, args) }
+func (l logger) Warningf(format string, args ...any) { l.say(slog.LevelWarn, format, args) }
+func (l logger) Infof(format string, args ...any)    { l.say(slog.LevelDebug, format, args) }
+func (l logger) Debugf(format string, args ...any)   { l.say(slog.LevelDebug, format, args) }
+
+func (l logger) say(level slog.Level, format string, args []any) {
+	if l.log.Enabled(context.Background(), level) {
+		l.log.Log(context.Background(), level, "badger: "+strings.TrimSpace(fmt.Sprintf(format, args...)))
+	}
+}

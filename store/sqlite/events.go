@@ -1,0 +1,54 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"detectd/store"
+)
+
+const selectEvents = `SELECT id, time_us, kind, camera_id, client_id, message, data FROM events`
+
+func scanEvent(r row) (e store.Event, err error) {
+	var at int64
+	var data string
+	err = r.Scan(&e.ID, &at, &e.Kind, &e.CameraID, &e.ClientID, &e.Message, &data)
+	e.Time, e.Data = timeOf(at), raw(data)
+	return e, err
+}
+
+func eventPages() paged[store.Event, int64] {
+	return paged[store.Event, int64]{
+		what: "events", query: selectEvents, timeIn: "time_us", idIn: "id", scan: scanEvent,
+		at: func(e store.Event) position[int64] { return position[int64]{micros(e.Time), e.ID} },
+	}
+}
+
+// AddEvent implements store.Events. A zero time takes the present.
+func (s *Store) AddEvent(ctx context.Context, e store.Event) (store.Event, error) {
+	if e.Time = stored(e.Time); e.Time.IsZero() {
+		e.Time = s.time()
+	}
+	err := s.write(ctx, "add event "+e.Kind, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `INSERT INTO events (time_us, kind, camera_id, client_id, message, data)
+			VALUES (?, ?, ?, ?, ?, ?) RETURNING id`,
+			micros(e.Time), e.Kind, e.CameraID, e.ClientID, e.Message, string(e.Data)).Scan(&e.ID)
+	})
+	if err != nil {
+		return store.Event{}, err
+	}
+	return e, nil
+}
+
+// ListEvents implements store.Events.
+func (s *Store) ListEvents(ctx context.Context, cameraID, kind string, r store.Range, p store.Page) ([]store.Event, string, error) {
+	return eventPages().read(ctx, s.r, eventFilter(cameraID, kind, r), p)
+}
+
+func eventFilter(cameraID, kind string, r store.Range) (f filter) {
+	f.equal("camera_id", cameraID)
+	f.equal("kind", kind)
+	f.from("time_us", r.From)
+	f.before("time_us", r.To)
+	return f
+}

@@ -1,0 +1,127 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"detectd/store"
+)
+
+const selectVersions = `SELECT model, version, sha256, size, family, licence, source, contract, created_us FROM model_versions`
+
+func scanVersion(r row) (v store.ModelVersion, err error) {
+	var created int64
+	var contract string
+	err = r.Scan(&v.Model, &v.Version, &v.SHA256, &v.Size, &v.Family, &v.Licence, &v.Source, &contract, &created)
+	v.Contract, v.CreatedAt = raw(contract), timeOf(created)
+	return v, err
+}
+
+func versionNamed(model string, version int) string {
+	if version == 0 {
+		return fmt.Sprintf("model %q", model)
+	}
+	return fmt.Sprintf("model %q version %d", model, version)
+}
+
+func getVersion(ctx context.Context, q querier, model string, version int) (store.ModelVersion, error) {
+	return one(ctx, q, scanVersion, versionNamed(model, version),
+		selectVersions+` WHERE model = ?1 AND (version = ?2 OR ?2 = 0) ORDER BY version DESC LIMIT 1`, model, version)
+}
+
+// AddModelVersion implements store.Models. A description that is not empty
+// replaces the one the model has.
+func (s *Store) AddModelVersion(ctx context.Context, m store.Model, v store.ModelVersion) (store.ModelVersion, error) {
+	v.Model, v.CreatedAt = m.Name, s.time()
+	err := s.write(ctx, "add version of "+versionNamed(m.Name, 0), func(tx *sql.Tx) error {
+		same, err := one(ctx, tx, scanVersion, "", selectVersions+` WHERE model = ? AND sha256 = ?`, m.Name, v.SHA256)
+		if err == nil {
+			v = same
+			return fmt.Errorf("%s with this file: %w", versionNamed(v.Model, v.Version), store.ErrExists)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		err = tx.QueryRowContext(ctx, `INSERT INTO models (name, description, last_version, created_us) VALUES (?, ?, 1, ?)
+			ON CONFLICT (name) DO UPDATE SET last_version = last_version + 1,
+				description = CASE excluded.description WHEN '' THEN description ELSE excluded.description END
+			RETURNING last_version`, m.Name, m.Description, micros(v.CreatedAt)).Scan(&v.Version)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, sha256, size, family, licence, source, contract, created_us)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			v.Model, v.Version, v.SHA256, v.Size, v.Family, v.Licence, v.Source, string(v.Contract), micros(v.CreatedAt))
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return store.ModelVersion{}, err
+	}
+	return v, err
+}
+
+// ModelVersion implements store.Models.
+func (s *Store) ModelVersion(ctx context.Context, model string, version int) (store.ModelVersion, error) {
+	return getVersion(ctx, s.r, model, version)
+}
+
+// ListModels implements store.Models. Models whose versions have all been
+// deleted are not listed.
+func (s *Store) ListModels(ctx context.Context) ([]store.Model, error) {
+	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one view for both questions
+	if err != nil {
+		return nil, fmt.Errorf("list models: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	versions, err := list(ctx, tx, scanVersion, "model versions", selectVersions+` ORDER BY model, version DESC`)
+	if err != nil {
+		return nil, err
+	}
+	of := map[string][]store.ModelVersion{}
+	for _, v := range versions {
+		of[v.Model] = append(of[v.Model], v)
+	}
+	return list(ctx, tx, func(r row) (m store.Model, err error) {
+		var created int64
+		err = r.Scan(&m.Name, &m.Description, &created)
+		m.CreatedAt, m.Versions = timeOf(created), of[m.Name]
+		return m, err
+	}, "models", `SELECT name, description, created_us FROM models
+		WHERE EXISTS (SELECT 1 FROM model_versions WHERE model = name) ORDER BY name`)
+}
+
+// DeleteModelVersion implements store.Models.
+func (s *Store) DeleteModelVersion(ctx context.Context, model string, version int) error {
+	what := versionNamed(model, version)
+	return s.write(ctx, "delete "+what, func(tx *sql.Tx) error {
+		newest, err := getVersion(ctx, tx, model, 0)
+		if err != nil {
+			return err
+		}
+		var users int
+		err = tx.QueryRowContext(ctx, `SELECT count(*) FROM running_models WHERE model = ? AND (version = ? OR version = 0 AND ?)`,
+			model, version, version == newest.Version).Scan(&users)
+		if err != nil {
+			return err
+		}
+		if users > 0 {
+			return fmt.Errorf("%s: %w by %d running-model records", what, store.ErrInUse, users)
+		}
+		done, err := tx.ExecContext(ctx, `DELETE FROM model_versions WHERE model = ? AND version = ?`, model, version)
+		if err != nil {
+			return err
+		}
+		return requireRow(done, what)
+	})
+}
+
+// requireRow makes a change that met no row ErrNotFound.
+func requireRow(done sql.Result, what string) error {
+	n, err := done.RowsAffected()
+	if err == nil && n == 0 {
+		return notFound(what)
+	}
+	return err
+}

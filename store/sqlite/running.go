@@ -1,0 +1,168 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"detectd/store"
+)
+
+const runningColumns = `client_id, camera_id, model, version, min_score, classes, detect_fps, revision`
+
+const (
+	selectRunning   = `SELECT ` + runningColumns + `, 0, updated_us, updated_by, reason FROM running_models`
+	selectRevisions = `SELECT ` + runningColumns + `, deleted, updated_us, updated_by, reason FROM running_model_revisions`
+)
+
+func scanRunning(r row) (m store.RunningModel, err error) {
+	var classes string
+	var updated int64
+	err = r.Scan(&m.ClientID, &m.CameraID, &m.Model, &m.Version, &m.MinScore, &classes, &m.DetectFPS, &m.Revision,
+		&m.Deleted, &updated, &m.UpdatedBy, &m.Reason)
+	if err != nil {
+		return m, err
+	}
+	m.UpdatedAt = timeOf(updated)
+	if err := json.Unmarshal([]byte(classes), &m.Classes); err != nil {
+		return m, fmt.Errorf("decode classes: %w", err)
+	}
+	if len(m.Classes) == 0 {
+		m.Classes = nil
+	}
+	return m, nil
+}
+
+func runningNamed(clientID, cameraID string) string {
+	if cameraID == "" {
+		return fmt.Sprintf("running model of client %q", clientID)
+	}
+	return fmt.Sprintf("running model of camera %q of client %q", cameraID, clientID)
+}
+
+func getRunning(ctx context.Context, q querier, clientID, cameraID string) (store.RunningModel, error) {
+	return one(ctx, q, scanRunning, runningNamed(clientID, cameraID),
+		selectRunning+` WHERE client_id = ? AND camera_id = ?`, clientID, cameraID)
+}
+
+// PutRunningModel implements store.RunningModels. The client, the camera and
+// the model version named must exist.
+func (s *Store) PutRunningModel(ctx context.Context, r store.RunningModel, expect int64) (store.RunningModel, error) {
+	what := runningNamed(r.ClientID, r.CameraID)
+	err := s.write(ctx, "write "+what, func(tx *sql.Tx) error {
+		if err := checkPlace(ctx, tx, r.ClientID, r.CameraID); err != nil {
+			return err
+		}
+		if _, err := getVersion(ctx, tx, r.Model, r.Version); err != nil {
+			return err
+		}
+		old, err := getRunning(ctx, tx, r.ClientID, r.CameraID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err := checkRevision(what, expect, old.Revision); err != nil {
+			return err
+		}
+		r.Deleted = false
+		return s.putRunning(ctx, tx, &r)
+	})
+	if err != nil {
+		return store.RunningModel{}, err
+	}
+	return r, nil
+}
+
+// RunningModel implements store.RunningModels.
+func (s *Store) RunningModel(ctx context.Context, clientID, cameraID string) (store.RunningModel, error) {
+	return getRunning(ctx, s.r, clientID, cameraID)
+}
+
+// ListRunningModels implements store.RunningModels: by client, its own record first.
+func (s *Store) ListRunningModels(ctx context.Context) ([]store.RunningModel, error) {
+	return list(ctx, s.r, scanRunning, "running models", selectRunning+` ORDER BY client_id, camera_id`)
+}
+
+// DeleteRunningModel implements store.RunningModels.
+func (s *Store) DeleteRunningModel(ctx context.Context, clientID, cameraID string, expect int64) error {
+	what := runningNamed(clientID, cameraID)
+	return s.write(ctx, "delete "+what, func(tx *sql.Tx) error {
+		old, err := getRunning(ctx, tx, clientID, cameraID)
+		if err != nil {
+			return err
+		}
+		if err := checkRevision(what, expect, old.Revision); err != nil {
+			return err
+		}
+		return s.dropRunningModel(ctx, tx, clientID, cameraID, "deleted")
+	})
+}
+
+// RunningModelHistory implements store.RunningModels. It returns the newest
+// thousand revisions, also of cameras and clients that are gone.
+func (s *Store) RunningModelHistory(ctx context.Context, clientID, cameraID string) ([]store.RunningModel, error) {
+	return list(ctx, s.r, scanRunning, "revisions of "+runningNamed(clientID, cameraID),
+		selectRevisions+` WHERE client_id = ? AND camera_id = ? ORDER BY revision DESC LIMIT 1000`, clientID, cameraID)
+}
+
+// dropRunningModel removes a record, if there is one, and notes that as a revision.
+func (s *Store) dropRunningModel(ctx context.Context, tx *sql.Tx, clientID, cameraID, reason string) error {
+	r, err := getRunning(ctx, tx, clientID, cameraID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.Deleted, r.Reason, r.UpdatedBy = true, reason, ""
+	return s.putRunning(ctx, tx, &r)
+}
+
+// putRunning writes the next revision of a record and makes it, or its absence
+// when r.Deleted, the current state. It fills in the revision and the time.
+func (s *Store) putRunning(ctx context.Context, tx *sql.Tx, r *store.RunningModel) error {
+	classes, err := marshal(append([]string{}, r.Classes...))
+	if err != nil {
+		return err
+	}
+	r.UpdatedAt = s.time()
+	err = tx.QueryRowContext(ctx, `INSERT INTO running_model_revisions
+		(client_id, camera_id, model, version, min_score, classes, detect_fps, deleted, updated_us, updated_by, reason, revision)
+		VALUES (?1, ?2, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+			(SELECT coalesce(max(revision), 0) + 1 FROM running_model_revisions WHERE client_id = ?1 AND camera_id = ?2))
+		RETURNING revision`,
+		r.ClientID, r.CameraID, r.Model, r.Version, r.MinScore, classes, r.DetectFPS,
+		r.Deleted, micros(r.UpdatedAt), r.UpdatedBy, r.Reason).Scan(&r.Revision)
+	if err != nil {
+		return err
+	}
+	if r.Deleted {
+		_, err = tx.ExecContext(ctx, `DELETE FROM running_models WHERE client_id = ? AND camera_id = ?`, r.ClientID, r.CameraID)
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO running_models (`+runningColumns+`, updated_us, updated_by, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ClientID, r.CameraID, r.Model, r.Version, r.MinScore, classes, r.DetectFPS, r.Revision,
+		micros(r.UpdatedAt), r.UpdatedBy, r.Reason)
+	return err
+}
+
+// checkPlace returns ErrNotFound unless the client exists and the camera, if
+// one is named, is one of its own.
+func checkPlace(ctx context.Context, q querier, clientID, cameraID string) error {
+	if _, err := getClient(ctx, q, clientID); err != nil {
+		return err
+	}
+	if cameraID == "" {
+		return nil
+	}
+	c, err := getCamera(ctx, q, cameraID)
+	if err != nil {
+		return err
+	}
+	if c.ClientID != clientID {
+		return notFound(fmt.Sprintf("camera %q of client %q", cameraID, clientID))
+	}
+	return nil
+}

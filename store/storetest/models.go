@@ -1,0 +1,246 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"detectd/store"
+)
+
+const (
+	racers = 50
+	rounds = 4
+)
+
+// race lets many goroutines try the same conditional change at once and
+// requires exactly one of them to win, the others to learn the new revision.
+func race(t *testing.T, revision int64, change func(racer int) (int64, error)) {
+	t.Helper()
+	var wins atomic.Int64
+	var group sync.WaitGroup
+	start, errs := make(chan struct{}), make(chan error, racers)
+	for i := range racers {
+		group.Go(func() {
+			<-start
+			got, err := change(i)
+			var re *store.RevisionError
+			switch {
+			case err == nil:
+				wins.Add(1)
+				if got != revision+1 {
+					errs <- fmt.Errorf("won revision %d of %d", got, revision+1)
+				}
+			case !errors.As(err, &re) || re.Current != revision+1 || re.Given != revision:
+				errs <- err
+			}
+		})
+	}
+	close(start)
+	group.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 1, wins.Load(), "winners of revision %d", revision+1)
+}
+
+func revisionRace(t *testing.T, s store.Records) {
+	addClient(t, s, "a")
+	addCamera(t, s, "a", "door")
+	for revision := range int64(rounds) {
+		race(t, revision+1, func(racer int) (int64, error) {
+			c, err := s.UpdateCamera(t.Context(), store.Camera{ID: "door", ClientID: "a", Name: fmt.Sprint(racer)}, revision+1)
+			return c.Revision, err
+		})
+	}
+}
+
+func runningModelRace(t *testing.T, s store.Records) {
+	addClient(t, s, "a")
+	addVersion(t, s, "m", "aa")
+	for revision := range int64(rounds) {
+		race(t, revision, func(racer int) (int64, error) {
+			r, err := s.PutRunningModel(t.Context(), store.RunningModel{ClientID: "a", Model: "m", UpdatedBy: fmt.Sprint(racer)}, revision)
+			return r.Revision, err
+		})
+	}
+	history, err := s.RunningModelHistory(t.Context(), "a", "")
+	require.NoError(t, err)
+	require.Len(t, history, rounds, "one revision for each winner, none for the losers")
+	current, err := s.RunningModel(t.Context(), "a", "")
+	require.NoError(t, err)
+	require.Equal(t, current, history[0])
+}
+
+func models(t *testing.T, s store.Records) {
+	ctx := t.Context()
+	all, err := s.ListModels(ctx)
+	require.NoError(t, err)
+	require.NotNil(t, all)
+	require.Empty(t, all)
+	_, err = s.ModelVersion(ctx, "m", 0)
+	requireMissing(t, err, `model "m": not found`)
+
+	one, two := addVersion(t, s, "m", "aa"), addVersion(t, s, "m", "bb")
+	other := addVersion(t, s, "l", "aa")
+	require.Equal(t, []int{1, 2, 1}, []int{one.Version, two.Version, other.Version})
+	require.Equal(t, "m", one.Model)
+
+	same, err := s.AddModelVersion(ctx, store.Model{Name: "m"}, store.ModelVersion{SHA256: "aa", Family: "other"})
+	require.ErrorIs(t, err, store.ErrExists)
+	require.EqualError(t, err, `model "m" version 1 with this file: exists already`)
+	require.Equal(t, one, same)
+
+	for version, want := range map[int]store.ModelVersion{0: two, 1: one, 2: two} {
+		got, err := s.ModelVersion(ctx, "m", version)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err = s.ModelVersion(ctx, "m", 3)
+	requireMissing(t, err, `model "m" version 3: not found`)
+
+	all, err = s.ListModels(ctx)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Equal(t, []string{"l", "m"}, []string{all[0].Name, all[1].Name})
+	require.Equal(t, "of m", all[1].Description)
+	require.Equal(t, []store.ModelVersion{two, one}, all[1].Versions)
+
+	used, err := s.BlobInUse(ctx, "aa")
+	require.NoError(t, err)
+	require.True(t, used)
+	require.NoError(t, s.DeleteModelVersion(ctx, "l", 1))
+	used, err = s.BlobInUse(ctx, "aa")
+	require.NoError(t, err)
+	require.True(t, used, "by the other model")
+	require.NoError(t, s.DeleteModelVersion(ctx, "m", 1))
+	used, err = s.BlobInUse(ctx, "aa")
+	require.NoError(t, err)
+	require.False(t, used)
+
+	require.NoError(t, s.DeleteModelVersion(ctx, "m", 2))
+	requireMissing(t, s.DeleteModelVersion(ctx, "m", 2), `model "m": not found`)
+	all, err = s.ListModels(ctx)
+	require.NoError(t, err)
+	require.Empty(t, all)
+	require.Equal(t, 3, addVersion(t, s, "m", "aa").Version, "numbers are not given twice")
+	requireMissing(t, s.DeleteModelVersion(ctx, "m", 2), `model "m" version 2: not found`)
+}
+
+func modelsInUse(t *testing.T, s store.Records) {
+	ctx := t.Context()
+	addClient(t, s, "a")
+	addCamera(t, s, "a", "door")
+	for _, sha := range []string{"aa", "bb", "cc"} {
+		addVersion(t, s, "m", sha)
+	}
+	_, err := s.PutRunningModel(ctx, store.RunningModel{ClientID: "a", Model: "m"}, 0)
+	require.NoError(t, err)
+	_, err = s.PutRunningModel(ctx, store.RunningModel{ClientID: "a", CameraID: "door", Model: "m", Version: 1}, 0)
+	require.NoError(t, err)
+
+	err = s.DeleteModelVersion(ctx, "m", 1)
+	require.ErrorIs(t, err, store.ErrInUse)
+	require.EqualError(t, err, `model "m" version 1: in use by 1 running-model records`)
+	require.ErrorIs(t, s.DeleteModelVersion(ctx, "m", 3), store.ErrInUse, "the newest is what version 0 means")
+	require.NoError(t, s.DeleteModelVersion(ctx, "m", 2))
+	require.NoError(t, s.DeleteRunningModel(ctx, "a", "", 1))
+	require.NoError(t, s.DeleteModelVersion(ctx, "m", 3))
+}
+
+func runningModels(t *testing.T, s store.Records) {
+	ctx := t.Context()
+	addClient(t, s, "a")
+	addCamera(t, s, "a", "door")
+	addVersion(t, s, "m", "aa")
+	_, err := s.RunningModel(ctx, "a", "")
+	requireMissing(t, err, `running model of client "a": not found`)
+	_, err = s.RunningModel(ctx, "a", "door")
+	requireMissing(t, err, `running model of camera "door" of client "a": not found`)
+
+	of := store.RunningModel{
+		ClientID: "a", Model: "m", Version: 1, MinScore: 0.4, Classes: []string{"person", "car"}, DetectFPS: 5,
+		UpdatedBy: "ann", Reason: "first",
+	}
+	_, err = s.PutRunningModel(ctx, of, 1)
+	requireRevision(t, err, 1, 0)
+	first, err := s.PutRunningModel(ctx, of, 0)
+	require.NoError(t, err)
+	of.Revision, of.UpdatedAt = 1, first.UpdatedAt
+	require.Equal(t, of, first)
+	_, err = s.PutRunningModel(ctx, of, 0)
+	requireRevision(t, err, 0, 1)
+
+	of.Version, of.Classes, of.UpdatedBy, of.Reason = 0, nil, "bob", "second"
+	second, err := s.PutRunningModel(ctx, of, 1)
+	require.NoError(t, err)
+	got, err := s.RunningModel(ctx, "a", "")
+	require.NoError(t, err)
+	require.Equal(t, second, got)
+
+	camera, err := s.PutRunningModel(ctx, store.RunningModel{ClientID: "a", CameraID: "door", Model: "m"}, store.AnyRevision)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, camera.Revision, "each record counts on its own")
+	all, err := s.ListRunningModels(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []store.RunningModel{second, camera}, all)
+
+	requireRevision(t, s.DeleteRunningModel(ctx, "a", "", 1), 1, 2)
+	require.NoError(t, s.DeleteRunningModel(ctx, "a", "", 2))
+	_, err = s.RunningModel(ctx, "a", "")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	require.ErrorIs(t, s.DeleteRunningModel(ctx, "a", "", store.AnyRevision), store.ErrNotFound)
+	_, err = s.PutRunningModel(ctx, of, 3)
+	requireRevision(t, err, 3, 0)
+	fourth, err := s.PutRunningModel(ctx, of, 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, fourth.Revision, "numbers go on after a delete")
+
+	history, err := s.RunningModelHistory(ctx, "a", "")
+	require.NoError(t, err)
+	require.Len(t, history, 4)
+	require.Equal(t, []store.RunningModel{fourth, second, first}, []store.RunningModel{history[0], history[2], history[3]})
+	require.True(t, history[1].Deleted)
+	require.EqualValues(t, 3, history[1].Revision)
+}
+
+func runningModelPlaces(t *testing.T, s store.Records) {
+	ctx := t.Context()
+	addClient(t, s, "a")
+	addClient(t, s, "b")
+	door := addCamera(t, s, "a", "door")
+	addVersion(t, s, "m", "aa")
+	for _, c := range []struct {
+		of   store.RunningModel
+		want string
+	}{
+		{store.RunningModel{ClientID: "x", Model: "m"}, `client "x": not found`},
+		{store.RunningModel{ClientID: "a", CameraID: "x", Model: "m"}, `camera "x": not found`},
+		{store.RunningModel{ClientID: "b", CameraID: "door", Model: "m"}, `camera "door" of client "b": not found`},
+		{store.RunningModel{ClientID: "a", Model: "x"}, `model "x": not found`},
+		{store.RunningModel{ClientID: "a", Model: "m", Version: 7}, `model "m" version 7: not found`},
+	} {
+		_, err := s.PutRunningModel(ctx, c.of, 0)
+		requireMissing(t, err, c.want)
+	}
+
+	_, err := s.PutRunningModel(ctx, store.RunningModel{ClientID: "a", CameraID: "door", Model: "m"}, 0)
+	require.NoError(t, err)
+	door.ClientID = "b"
+	_, err = s.UpdateCamera(ctx, door, 1)
+	require.NoError(t, err)
+	_, err = s.RunningModel(ctx, "a", "door")
+	require.ErrorIs(t, err, store.ErrNotFound, "the record does not follow the camera to another client")
+
+	_, err = s.PutRunningModel(ctx, store.RunningModel{ClientID: "a", Model: "m"}, 0)
+	require.NoError(t, err)
+	require.NoError(t, s.DeleteClient(ctx, "a", 1))
+	history, err := s.RunningModelHistory(ctx, "a", "")
+	require.NoError(t, err)
+	require.Len(t, history, 2, "the history outlives the client")
+}
