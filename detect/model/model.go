@@ -1,0 +1,241 @@
+// Package model opens model files as detectors: it finds or checks the
+// contract, loads the model, tries it, and then turns frames into detections.
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"detectd/detect"
+	"detectd/detect/nms"
+	"detectd/detect/onnx"
+	"detectd/detect/ort"
+	"detectd/detect/tensor"
+	"detectd/pipeline/frame"
+)
+
+// ErrClosed is returned by Detect after Close.
+var ErrClosed = errors.New("model is closed")
+
+// Options say how to open a model.
+type Options struct {
+	// Contract overrides what the file says; nil takes that.
+	Contract *detect.Contract
+	// MaxBatch bounds the frames of one call of a model with a free batch. 0
+	// means 1 on a CPU, where a batch of 8 costs a fifth more per picture than
+	// single ones (measured, it falls out of the caches), and 16 elsewhere.
+	MaxBatch int
+	Session  ort.Options
+}
+
+const gpuBatch = 16
+
+// detector implements detect.Detector.
+type detector struct {
+	contract detect.Contract
+	labels   []int // by score column: index in contract.Labels or -1
+	session  *ort.Session
+	filler   *tensor.Filler
+	decoder  detect.Decoder
+	maxBatch int
+	scratch  sync.Pool // of *scratch
+
+	mu     sync.RWMutex // held for reading by each Detect; guards closed
+	closed bool
+}
+
+// scratch is what decoding one picture needs.
+type scratch struct {
+	candidates []detect.Candidate
+	outputs    [][]float32
+}
+
+// Open loads a model from the bytes of its file, which are not needed
+// afterwards, and tries it on a grey picture. It refuses files with
+// detect.ErrNotONNX, detect.ErrExternalData or detect.ErrNotDetector and the
+// reason. The detector's Contract is the one to store: it may know more than
+// Sniff, as the model has been run.
+func Open(rt *ort.Runtime, data []byte, o Options) (detect.Detector, error) {
+	m, err := onnx.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	var c detect.Contract
+	if o.Contract != nil {
+		c = *o.Contract
+	} else if c, err = sniff(m.Signature()); err != nil {
+		return nil, err
+	}
+	f, c, err := check(c, m.Signature())
+	if err != nil {
+		return nil, err
+	}
+	filler, err := tensor.New(c.Input)
+	if err != nil {
+		return nil, refuse("%w", err)
+	}
+	info := ort.Info{Input: c.Input.Name, Shape: inputShape(c.Input)}
+	for _, name := range f.Outputs {
+		info.Outputs = append(info.Outputs, c.Outputs[name])
+	}
+	session, err := rt.NewSession(data, info, o.Session)
+	if err != nil {
+		return nil, refuse("%w", err)
+	}
+	d := &detector{session: session, filler: filler, maxBatch: o.MaxBatch}
+	d.scratch.New = func() any { return new(scratch) }
+	switch p := o.Session.Provider; {
+	case c.Input.Batch > 0:
+		d.maxBatch = c.Input.Batch
+	case d.maxBatch > 0:
+	case p == "" || p == ort.CPU:
+		d.maxBatch = 1
+	default:
+		d.maxBatch = gpuBatch
+	}
+	_, carried := m.Metadata[detect.MetadataKey]
+	if err := d.selfCheck(f, c, o.Contract == nil && !carried); err != nil {
+		return nil, errors.Join(err, session.Close())
+	}
+	return d, nil
+}
+
+// selfCheck runs the model on a grey picture and makes the decoder for what came out.
+func (d *detector) selfCheck(f detect.Family, c detect.Contract, sniffed bool) error {
+	call, err := d.session.Acquire(max(c.Input.Batch, 1))
+	if err != nil {
+		return err
+	}
+	defer call.Release()
+	const grey = 114
+	in, plane := call.Input(), c.Input.Width*c.Input.Height
+	for i := range in {
+		channel := i % 3
+		if c.Input.Layout == detect.NCHW {
+			channel = i / plane % 3
+		}
+		in[i] = (grey*c.Input.Scale - c.Input.Mean[channel]) / c.Input.Std[channel]
+	}
+	if err := call.Run(context.Background()); err != nil {
+		return refuse("self check: %w", err)
+	}
+	if sniffed && f.Settle != nil {
+		c = f.Settle(c, call.Outputs(nil, 0))
+	}
+	if d.decoder, err = f.New(c, d.session.OutputShapes()); err != nil {
+		return refuse("outputs: %w", err)
+	}
+	d.contract = c
+	d.labels = c.LabelIDs
+	if d.labels == nil {
+		for i := range c.Labels {
+			d.labels = append(d.labels, i)
+		}
+	}
+	d.decoder.Decode(nil, call.Outputs(nil, 0), c.MinScore)
+	return nil
+}
+
+// MaxBatch implements detect.Detector.
+func (d *detector) MaxBatch() int { return d.maxBatch }
+
+// Contract implements detect.Detector.
+func (d *detector) Contract() detect.Contract { return d.contract }
+
+// Close implements detect.Detector. It waits for calls that are running.
+func (d *detector) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.session.Close()
+}
+
+// Detect implements detect.Detector. More frames than MaxBatch are run in parts.
+func (d *detector) Detect(ctx context.Context, frames []*frame.Frame, opts []detect.Options) ([][]detect.Detection, error) {
+	if len(opts) != len(frames) {
+		return nil, fmt.Errorf("%d options for %d frames", len(opts), len(frames))
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
+	result := make([][]detect.Detection, 0, len(frames))
+	for len(frames) > 0 {
+		n := min(len(frames), d.maxBatch)
+		var err error
+		if result, err = d.part(ctx, result, frames[:n], opts[:n]); err != nil {
+			return nil, err
+		}
+		frames, opts = frames[n:], opts[n:]
+	}
+	return result, nil
+}
+
+// part runs one batch and appends its detections to result.
+func (d *detector) part(ctx context.Context, result [][]detect.Detection, frames []*frame.Frame, opts []detect.Options) ([][]detect.Detection, error) {
+	batch := len(frames)
+	if d.contract.Input.Batch > 0 {
+		batch = d.contract.Input.Batch // the rest keeps an earlier picture
+	}
+	call, err := d.session.Acquire(batch)
+	if err != nil {
+		return nil, err
+	}
+	defer call.Release()
+	size := d.filler.Size()
+	geometry := make([]tensor.Geometry, len(frames))
+	for i, f := range frames {
+		if geometry[i], err = d.filler.Fill(call.Input()[i*size:(i+1)*size], f); err != nil {
+			return nil, err
+		}
+	}
+	if err := call.Run(ctx); err != nil {
+		return nil, err
+	}
+	s := d.scratch.Get().(*scratch)
+	defer d.scratch.Put(s)
+	for i := range frames {
+		s.outputs = call.Outputs(s.outputs, i)
+		result = append(result, d.read(s, geometry[i], opts[i]))
+	}
+	return result, nil
+}
+
+// read makes detections from the outputs of one picture.
+func (d *detector) read(s *scratch, g tensor.Geometry, o detect.Options) []detect.Detection {
+	c := &d.contract
+	minScore := o.MinScore
+	if minScore <= 0 {
+		minScore = c.MinScore
+	}
+	s.candidates = d.decoder.Decode(s.candidates[:0], s.outputs, minScore)
+	wanted := s.candidates[:0]
+	for _, x := range s.candidates {
+		if x.Class = d.labels[x.Class]; x.Class < 0 {
+			continue
+		}
+		if len(o.Classes) == 0 || o.Classes[c.Labels[x.Class]] {
+			wanted = append(wanted, x)
+		}
+	}
+	kept := nms.Suppress(wanted, c.NMSIoU, c.MaxBoxes)
+	found := make([]detect.Detection, 0, len(kept))
+	for _, x := range kept {
+		box := g.ToSource(x.X0, x.Y0, x.X1, x.Y1)
+		if box.W <= 0 || box.H <= 0 {
+			continue
+		}
+		found = append(found, detect.Detection{
+			ClassID: x.Class, Label: c.Labels[x.Class], Score: min(x.Score, 1), Box: box,
+		})
+	}
+	return found
+}
+
+var _ detect.Detector = (*detector)(nil)

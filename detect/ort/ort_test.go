@@ -1,0 +1,181 @@
+package ort_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"detectd/detect/detecttest"
+	"detectd/detect/onnx"
+	"detectd/detect/ort"
+)
+
+func TestFindLibrary(t *testing.T) {
+	path, err := ort.FindLibrary("")
+	require.NoError(t, err)
+	require.Equal(t, detecttest.Artefact(t, "onnxruntime", "libonnxruntime.so.1"), path)
+
+	_, err = ort.FindLibrary(filepath.Join(t.TempDir(), "missing.so"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+
+	own := filepath.Join(t.TempDir(), "own.so")
+	require.NoError(t, os.WriteFile(own, nil, 0o600))
+	path, err = ort.FindLibrary(own)
+	require.NoError(t, err)
+	require.Equal(t, own, path)
+
+	t.Chdir(t.TempDir()) // nothing there: left to the loader
+	path, err = ort.FindLibrary("")
+	require.NoError(t, err)
+	require.Equal(t, "libonnxruntime.so.1", path)
+}
+
+func TestOpen(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.so")
+	require.NoError(t, os.WriteFile(bad, []byte("no library"), 0o600))
+	_, err := ort.Open(bad)
+	require.ErrorContains(t, err, bad)
+
+	rt := detecttest.Runtime(t)
+	require.NotEmpty(t, rt.Version())
+	_, err = ort.Open(rt.Path())
+	require.ErrorIs(t, err, ort.ErrOpen)
+}
+
+// sum returns a model with outputs of both kinds: rows that follow the batch,
+// [N,2] = input + 1, and a constant.
+func sum(t *testing.T, batch onnx.Dim) []byte {
+	b := &onnx.Builder{
+		Name:   "sum",
+		Inputs: []onnx.Value{{Name: "x", Dims: []onnx.Dim{batch, {Size: 2}}}},
+		Outputs: []onnx.Value{
+			{Name: "y", Dims: []onnx.Dim{batch, {Size: 2}}},
+			{Name: "c", Dims: onnx.Dims(3)},
+		},
+		Tensors: []onnx.Tensor{
+			{Name: "one", Floats: []float32{1}},
+			{Name: "three", Dims: []int64{3}, Floats: []float32{7, 8, 9}},
+		},
+		Nodes: []onnx.Node{
+			{Op: "Add", Inputs: []string{"x", "one"}, Outputs: []string{"y"}},
+			{Op: "Identity", Inputs: []string{"three"}, Outputs: []string{"c"}},
+		},
+	}
+	var buf bytes.Buffer
+	_, err := b.WriteTo(&buf)
+	require.NoError(t, err)
+	return buf.Bytes()
+}
+
+func TestSession(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	info := ort.Info{Input: "x", Shape: []int64{0, 2}, Outputs: []string{"y", "c"}}
+	s, err := rt.NewSession(sum(t, onnx.Dim{Symbol: "n"}), info, ort.Options{})
+	require.NoError(t, err)
+	require.ErrorContains(t, rt.Close(), "still open")
+	require.Equal(t, [][]int64{{2}, {3}}, s.OutputShapes())
+
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			var out [][]float32
+			for n := range 200 {
+				batch := 1 + n%3
+				call, err := s.Acquire(batch)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i := range call.Input() {
+					call.Input()[i] = float32(1000*worker + n + i)
+				}
+				if err := call.Run(t.Context()); err != nil {
+					t.Error(err)
+				}
+				for i := range batch {
+					out = call.Outputs(out, i)
+					if out[0][1] != float32(1000*worker+n+2*i+2) || out[1][2] != 9 {
+						t.Errorf("wrong answer %v", out)
+					}
+				}
+				call.Release()
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close())
+}
+
+func TestFixedBatch(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	info := ort.Info{Input: "x", Shape: []int64{2, 2}, Outputs: []string{"y", "c"}}
+	s, err := rt.NewSession(sum(t, onnx.Dim{Size: 2}), info, ort.Options{Threads: 2})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	require.Equal(t, [][]int64{{2}, {3}}, s.OutputShapes())
+}
+
+func TestNotFinite(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	info := ort.Info{Input: "images", Shape: []int64{0, 3, detecttest.Side, detecttest.Side}, Outputs: []string{"output"}}
+	s, err := rt.NewSession(detecttest.NaN(t), info, ort.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	call, err := s.Acquire(1)
+	require.NoError(t, err)
+	defer call.Release()
+	require.ErrorIs(t, call.Run(t.Context()), ort.ErrNotFinite)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, call.Run(ctx), context.Canceled)
+}
+
+func TestSessionRefuses(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	whole := sum(t, onnx.Dim{Symbol: "n"})
+	good := ort.Info{Input: "x", Shape: []int64{0, 2}, Outputs: []string{"y"}}
+	for name, c := range map[string]struct {
+		data []byte
+		info ort.Info
+		opts ort.Options
+	}{
+		"no model":    {[]byte("text"), good, ort.Options{}},
+		"input name":  {whole, ort.Info{Input: "z", Shape: good.Shape, Outputs: good.Outputs}, ort.Options{}},
+		"output name": {whole, ort.Info{Input: "x", Shape: good.Shape, Outputs: []string{"z"}}, ort.Options{}},
+		"shape":       {whole, ort.Info{Input: "x", Shape: []int64{0, 3}, Outputs: good.Outputs}, ort.Options{}},
+		"provider":    {whole, good, ort.Options{Provider: "abacus"}},
+		"no cuda":     {whole, good, ort.Options{Provider: ort.CUDA}},
+	} {
+		_, err := rt.NewSession(c.data, c.info, c.opts)
+		require.Error(t, err, name)
+	}
+}
+
+func BenchmarkDefaultModel(b *testing.B) {
+	rt := detecttest.Runtime(b)
+	info := ort.Info{Input: "image", Shape: []int64{0, 3, 300, 300}, Outputs: []string{"boxes", "scores", "anchors"}}
+	s, err := rt.NewSession(detecttest.DefaultModel(b), info, ort.Options{})
+	require.NoError(b, err)
+	defer func() { require.NoError(b, s.Close()) }()
+	for _, batch := range []int{1, 4, 8} {
+		b.Run(map[int]string{1: "batch1", 4: "batch4", 8: "batch8"}[batch], func(b *testing.B) {
+			call, err := s.Acquire(batch)
+			require.NoError(b, err)
+			defer call.Release()
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := call.Run(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*batch), "µs/image")
+		})
+	}
+}

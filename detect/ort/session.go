@@ -1,0 +1,255 @@
+package ort
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"detectd/detect/scan"
+)
+
+// ErrNotFinite is returned when a model answers with NaN or infinite numbers.
+var ErrNotFinite = errors.New("model output is not finite")
+
+// Provider names where a model runs.
+type Provider string
+
+// The execution providers that can be asked for. All but CPU need a library
+// that was built with them.
+const (
+	CPU      Provider = "cpu"
+	CUDA     Provider = "cuda"
+	TensorRT Provider = "tensorrt"
+	OpenVINO Provider = "openvino"
+)
+
+// Options tune a session. The zero value is right for many callers on a CPU.
+type Options struct {
+	// Threads work together on one call; 0 means 1. More than 1 only pays for a
+	// lone caller.
+	Threads  int
+	Provider Provider // "" means CPU
+	Device   int      // number of the GPU
+}
+
+// Info says what a session takes and gives.
+type Info struct {
+	Input   string
+	Shape   []int64 // of the input; the first number is the batch, 0 when free
+	Outputs []string
+}
+
+// Session is a loaded model with one float32 input. It is safe for concurrent
+// use; calls run side by side.
+type Session struct {
+	rt      *Runtime
+	s       *ort.DynamicAdvancedSession
+	info    Info
+	outputs []outputShape
+
+	mu    sync.Mutex      // guards free
+	free  map[int][]*Call // idle calls by batch size
+	close sync.Once
+}
+
+// outputShape is the shape of an output; batched says that its first dimension
+// is the batch.
+type outputShape struct {
+	dims    []int64
+	batched bool
+}
+
+// NewSession loads a model. A free batch is found out by running the model once
+// with one and once with two empty pictures, which also gives the shapes of the
+// outputs. The model's bytes are not needed afterwards.
+func (r *Runtime) NewSession(model []byte, info Info, o Options) (*Session, error) {
+	if err := r.enter(); err != nil {
+		return nil, err
+	}
+	s := &Session{rt: r, info: info, free: map[int][]*Call{}}
+	opts, err := sessionOptions(o)
+	if err == nil {
+		defer opts.Destroy() //nolint:errcheck // cannot fail
+		s.s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, []string{info.Input}, info.Outputs, opts)
+	}
+	if err != nil {
+		r.leave()
+		return nil, fmt.Errorf("load model: %w", err)
+	}
+	if err := s.probe(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func sessionOptions(o Options) (*ort.SessionOptions, error) {
+	opts, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		opts.SetIntraOpNumThreads(max(o.Threads, 1)),
+		opts.SetInterOpNumThreads(1),
+		opts.SetExecutionMode(ort.ExecutionModeSequential),
+		opts.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll),
+		// A spinning thread takes the core that another caller could use.
+		opts.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		opts.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
+		opts.SetLogSeverityLevel(ort.LoggingLevelFatal),
+		addProvider(opts, o),
+	)
+	if err != nil {
+		return nil, errors.Join(err, opts.Destroy())
+	}
+	return opts, nil
+}
+
+func addProvider(opts *ort.SessionOptions, o Options) error {
+	device := map[string]string{"device_id": strconv.Itoa(o.Device)}
+	switch o.Provider {
+	case "", CPU:
+		return nil
+	case CUDA:
+		cuda, err := ort.NewCUDAProviderOptions()
+		if err != nil {
+			return fmt.Errorf("use CUDA: %w", err)
+		}
+		defer cuda.Destroy() //nolint:errcheck // cannot fail
+		return errors.Join(cuda.Update(device), opts.AppendExecutionProviderCUDA(cuda))
+	case TensorRT:
+		trt, err := ort.NewTensorRTProviderOptions()
+		if err != nil {
+			return fmt.Errorf("use TensorRT: %w", err)
+		}
+		defer trt.Destroy() //nolint:errcheck // cannot fail
+		return errors.Join(trt.Update(device), opts.AppendExecutionProviderTensorRT(trt))
+	case OpenVINO:
+		return opts.AppendExecutionProviderOpenVINO(map[string]string{"device_type": "CPU"})
+	default:
+		return fmt.Errorf("unknown execution provider %q", o.Provider)
+	}
+}
+
+// probe runs the model to learn the shapes of its outputs.
+func (s *Session) probe() error {
+	first := max(int(s.info.Shape[0]), 1)
+	one, err := s.shapes(first)
+	if err != nil {
+		return err
+	}
+	two := one
+	if s.info.Shape[0] == 0 {
+		if two, err = s.shapes(2); err != nil {
+			return err
+		}
+	}
+	for i, dims := range one {
+		name := s.info.Outputs[i]
+		out := outputShape{dims: dims}
+		if !slices.Equal(dims, two[i]) {
+			if len(dims) < 1 || dims[0] != 1 || two[i][0] != 2 || !slices.Equal(dims[1:], two[i][1:]) {
+				return fmt.Errorf("output %q changes from %v to %v with a second picture", name, dims, two[i])
+			}
+			out.batched = true
+		} else if s.info.Shape[0] > 0 && len(dims) > 0 && dims[0] == s.info.Shape[0] {
+			out.batched = true
+		}
+		s.outputs = append(s.outputs, out)
+	}
+	return nil
+}
+
+// shapes runs the model on empty pictures and returns the shapes of its outputs.
+func (s *Session) shapes(batch int) ([][]int64, error) {
+	in, err := ort.NewEmptyTensor[float32](s.inputShape(batch))
+	if err != nil {
+		return nil, fmt.Errorf("make input: %w", err)
+	}
+	defer in.Destroy() //nolint:errcheck // cannot fail
+	values := make([]ort.Value, len(s.info.Outputs))
+	if err := s.s.Run([]ort.Value{in}, values); err != nil {
+		return nil, fmt.Errorf("try the model with %d pictures: %w", batch, err)
+	}
+	var shapes [][]int64
+	for i, v := range values {
+		defer v.Destroy() //nolint:errcheck // cannot fail
+		if _, ok := v.(*ort.Tensor[float32]); !ok {
+			return nil, fmt.Errorf("output %q is not a float32 tensor", s.info.Outputs[i])
+		}
+		shapes = append(shapes, v.GetShape())
+	}
+	return shapes, nil
+}
+
+func (s *Session) inputShape(batch int) ort.Shape {
+	shape := slices.Clone(s.info.Shape)
+	shape[0] = int64(batch)
+	return shape
+}
+
+// OutputShapes returns the outputs' shapes for one picture, without the batch
+// dimension where they have one.
+func (s *Session) OutputShapes() [][]int64 {
+	shapes := make([][]int64, len(s.outputs))
+	for i, o := range s.outputs {
+		shapes[i] = slices.Clone(o.dims)
+		if o.batched {
+			shapes[i] = shapes[i][1:]
+		}
+	}
+	return shapes
+}
+
+// Acquire returns the tensors for one call with a batch of pictures; the caller
+// fills the input, runs it, reads the outputs and releases it.
+func (s *Session) Acquire(batch int) (*Call, error) {
+	s.mu.Lock()
+	list := s.free[batch]
+	if n := len(list); n > 0 {
+		c := list[n-1]
+		s.free[batch] = list[:n-1]
+		s.mu.Unlock()
+		return c, nil
+	}
+	s.mu.Unlock()
+	return s.newCall(batch)
+}
+
+// Close frees the session. No call may be out.
+func (s *Session) Close() error {
+	var err error
+	s.close.Do(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, list := range s.free {
+			for _, c := range list {
+				c.destroy()
+			}
+		}
+		s.free = nil
+		err = s.s.Destroy()
+		s.rt.leave()
+	})
+	return err
+}
+
+// Run runs the model on the call's input. The outputs are checked to be finite.
+func (c *Call) Run(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.s.s.Run(c.in, c.out); err != nil {
+		return fmt.Errorf("run model: %w", err)
+	}
+	for i, data := range c.outputs {
+		if !scan.Finite(data) {
+			return fmt.Errorf("%w: output %q", ErrNotFinite, c.s.info.Outputs[i])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+// Package ssd reads detectors of the SSD family: per anchor a box code and
+// scores, with the anchors as a constant output of the model.
+//
+// Outputs of one picture, A anchors:
+//
+//	boxes    [A,4]  dx, dy, dw, dh relative to the anchor (dy, dx, dh, dw with the
+//	                parameter yx_order), multiplied by scale_xy and scale_wh
+//	scores   [A,C]  after the sigmoid or softmax; column 0 may be the background
+//	anchors  [A,4]  x0, y0, x1, y1 in 0..1 of the input (y0, x0, y1, x1 with yx_order)
+//
+// The box code is that of Liu et al., "SSD: Single Shot MultiBox Detector"
+// (2016); TensorFlow's object detection API and torchvision both scale it by 10
+// and 5.
+package ssd
+
+import (
+	"fmt"
+	"math"
+
+	"detectd/detect"
+	"detectd/detect/scan"
+)
+
+// Family is this family's row in the table of detect/model. It recognises no
+// model by itself: anchors and box codes look alike in all SSDs, but class lists
+// and scaling do not, so a contract is needed.
+func Family() detect.Family {
+	return detect.Family{
+		Name:    "ssd",
+		Outputs: []string{"boxes", "scores", "anchors"},
+		New:     newDecoder,
+	}
+}
+
+type decoder struct {
+	width, height    float32
+	scaleXY, scaleWH float32
+	yx               bool
+	columns          int
+	first            int // column of the first class
+}
+
+func newDecoder(c detect.Contract, shapes [][]int64) (detect.Decoder, error) {
+	boxes, scores, anchors := shapes[0], shapes[1], shapes[2]
+	if len(anchors) == 3 && anchors[0] == 1 {
+		anchors = anchors[1:]
+	}
+	if len(boxes) != 2 || len(scores) != 2 || len(anchors) != 2 ||
+		boxes[0] != scores[0] || boxes[0] != anchors[0] || boxes[1] != 4 || anchors[1] != 4 {
+		return nil, fmt.Errorf("shapes %v, %v and %v are not those of boxes, scores and anchors", boxes, scores, anchors)
+	}
+	d := &decoder{
+		width: float32(c.Input.Width), height: float32(c.Input.Height),
+		scaleXY: param(c, "scale_xy", 10), scaleWH: param(c, "scale_wh", 5),
+		yx: c.Params["yx_order"] != 0, columns: int(scores[1]),
+	}
+	if !(d.scaleXY > 0) || !(d.scaleWH > 0) {
+		return nil, fmt.Errorf("scale factors must be greater than zero (got %g and %g)", d.scaleXY, d.scaleWH)
+	}
+	if c.Background {
+		d.first = 1
+	}
+	if n := d.columns - d.first; n != c.Classes() {
+		return nil, fmt.Errorf("%d score columns for %d classes", n, c.Classes())
+	}
+	return d, nil
+}
+
+func param(c detect.Contract, name string, value float32) float32 {
+	if v, ok := c.Params[name]; ok {
+		return float32(v)
+	}
+	return value
+}
+
+// Decode implements detect.Decoder.
+func (d *decoder) Decode(dst []detect.Candidate, outputs [][]float32, minScore float32) []detect.Candidate {
+	boxes, scores, anchors := outputs[0], outputs[1], outputs[2]
+	scan.Above(scores, minScore, func(i int) {
+		row, column := i/d.columns, i%d.columns
+		if column < d.first {
+			return
+		}
+		c := d.box(boxes[4*row:4*row+4], anchors[4*row:4*row+4])
+		c.Class, c.Score = column-d.first, scores[i]
+		dst = append(dst, c)
+	})
+	return dst
+}
+
+// maxGrowth bounds how much larger than its anchor a box may be, as an exponent.
+const maxGrowth = 8
+
+func (d *decoder) box(code, anchor []float32) detect.Candidate {
+	dx, dy, dw, dh := code[0], code[1], code[2], code[3]
+	x0, y0, x1, y1 := anchor[0], anchor[1], anchor[2], anchor[3]
+	if d.yx {
+		dx, dy, dw, dh = dy, dx, dh, dw
+		x0, y0, x1, y1 = y0, x0, y1, x1
+	}
+	w, h := x1-x0, y1-y0
+	cx := x0 + w/2 + dx/d.scaleXY*w
+	cy := y0 + h/2 + dy/d.scaleXY*h
+	w *= exp(dw / d.scaleWH)
+	h *= exp(dh / d.scaleWH)
+	return detect.Candidate{
+		X0: (cx - w/2) * d.width, Y0: (cy - h/2) * d.height,
+		X1: (cx + w/2) * d.width, Y1: (cy + h/2) * d.height,
+	}
+}
+
+var _ detect.Decoder = (*decoder)(nil)
+
+func exp(v float32) float32 { return float32(math.Exp(float64(min(v, maxGrowth)))) }

@@ -1,0 +1,156 @@
+// Package tensor turns libav frames into the picture tensors of models in one
+// pass: resize, letterbox, colour conversion, scaling and layout together, by a
+// C kernel that works on the frame's own planes.
+//
+// It takes every libav pixel format with 8 to 16 bits per component in separate
+// or interleaved planes: YUV of all subsamplings, RGB and grey. The colour
+// matrix and the range are those the frame is marked with; unmarked YUV is
+// BT.601 with limited range, as libswscale reads it.
+package tensor
+
+/*
+#cgo pkg-config: libavutil
+#cgo CFLAGS: -O3
+#cgo LDFLAGS: -lm
+#include "kernel.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"detectd/detect"
+	"detectd/pipeline/frame"
+)
+
+// ErrFormat is returned for frames whose pixel format the kernel does not read.
+var ErrFormat = errors.New("unsupported pixel format")
+
+// maxPlans bounds the tables kept for picture sizes seen (about 20 KB each).
+const maxPlans = 64
+
+// maxSide bounds the sides of pictures and inputs in pixels.
+const maxSide = 1 << 15
+
+// Filler writes pictures into the input of one model. It is safe for concurrent use.
+type Filler struct {
+	in detect.Input
+
+	mu    sync.RWMutex // guards plans
+	plans map[planKey]*plan
+}
+
+type planKey struct{ w, h, format int }
+
+// plan is a set of tables; the garbage collector frees the C side when neither
+// the cache nor a running Fill holds it any more.
+type plan struct {
+	c        *C.dt_plan
+	geometry Geometry
+}
+
+// New checks the description of an input and returns a Filler for it.
+func New(in detect.Input) (*Filler, error) {
+	if in.Width < 1 || in.Height < 1 || in.Width > maxSide || in.Height > maxSide {
+		return nil, fmt.Errorf("input of %d by %d pixels is out of range", in.Width, in.Height)
+	}
+	if in.Layout != detect.NCHW && in.Layout != detect.NHWC {
+		return nil, fmt.Errorf("unknown input layout %q", in.Layout)
+	}
+	if in.Colour != detect.RGB && in.Colour != detect.BGR {
+		return nil, fmt.Errorf("unknown colour order %q", in.Colour)
+	}
+	switch in.Resize {
+	case detect.Stretch, detect.LetterboxTop, detect.LetterboxCentre:
+	default:
+		return nil, fmt.Errorf("unknown way to resize %q", in.Resize)
+	}
+	if in.Scale == 0 {
+		return nil, errors.New("input scale is zero")
+	}
+	for _, s := range in.Std {
+		if s == 0 {
+			return nil, errors.New("input standard deviation is zero")
+		}
+	}
+	return &Filler{in: in, plans: map[planKey]*plan{}}, nil
+}
+
+// Size is the number of values of one picture.
+func (f *Filler) Size() int { return 3 * f.in.Width * f.in.Height }
+
+// Fill writes the picture to dst, which has Size values, and tells where the
+// picture lies in it. The frame stays owned by the caller.
+func (f *Filler) Fill(dst []float32, fr *frame.Frame) (Geometry, error) {
+	if len(dst) < f.Size() {
+		return Geometry{}, fmt.Errorf("tensor of %d values is too small for %d", len(dst), f.Size())
+	}
+	av := fr.AV()
+	key := planKey{av.Width(), av.Height(), int(av.PixelFormat())}
+	f.mu.RLock()
+	p := f.plans[key]
+	f.mu.RUnlock()
+	if p == nil {
+		var err error
+		if p, err = f.add(key); err != nil {
+			return Geometry{}, fmt.Errorf("prepare %dx%d %s: %w", key.w, key.h, av.PixelFormat(), err)
+		}
+	}
+	rc := C.dt_fill(p.c, (*C.AVFrame)(av.UnsafePointer()), (*C.float)(&dst[0]))
+	runtime.KeepAlive(p)
+	if rc != 0 {
+		return Geometry{}, fmt.Errorf("convert %dx%d %s: %w", key.w, key.h, av.PixelFormat(), reason(rc))
+	}
+	return p.geometry, nil
+}
+
+// add makes the tables for a picture size. When too many have been seen, all go.
+func (f *Filler) add(key planKey) (*plan, error) {
+	if key.w < 1 || key.h < 1 || key.w > maxSide || key.h > maxSide {
+		return nil, errors.New("picture size is out of range")
+	}
+	g := NewGeometry(f.in, key.w, key.h)
+	t := C.dt_target{
+		width: C.int(f.in.Width), height: C.int(f.in.Height),
+		left: C.int(g.Left), top: C.int(g.Top), cols: C.int(g.Cols), rows: C.int(g.Rows),
+		pad: C.float(f.in.Pad),
+	}
+	if f.in.Layout == detect.NCHW {
+		t.planar = 1
+	}
+	if f.in.Colour == detect.BGR {
+		t.bgr = 1
+	}
+	for i := range 3 {
+		t.mul[i] = C.float(f.in.Scale / f.in.Std[i])
+		t.add[i] = C.float(-f.in.Mean[i] / f.in.Std[i])
+	}
+	var rc C.int
+	c := C.dt_plan_new(&t, C.int(key.w), C.int(key.h), C.int(key.format), &rc)
+	if c == nil {
+		return nil, reason(rc)
+	}
+	p := &plan{c: c, geometry: g}
+	runtime.AddCleanup(p, func(c *C.dt_plan) { C.dt_plan_free(c) }, c)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.plans) >= maxPlans {
+		clear(f.plans)
+	}
+	f.plans[key] = p
+	return p, nil
+}
+
+func reason(rc C.int) error {
+	switch rc {
+	case C.DT_NO_MEMORY:
+		return errors.New("out of memory")
+	case C.DT_FORMAT:
+		return ErrFormat
+	default:
+		return errors.New("the frame does not match its description")
+	}
+}
