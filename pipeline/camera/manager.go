@@ -1,0 +1,255 @@
+package camera
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"detectd/pipeline"
+	"detectd/pipeline/bus"
+	"detectd/pipeline/frame"
+	"detectd/store"
+)
+
+// Records is what the manager reads of the store.
+type Records interface {
+	ListCameras(ctx context.Context, clientID string) ([]store.Camera, error)
+}
+
+// Manager keeps one worker per enabled camera. Safe for concurrent use.
+type Manager struct {
+	records Records
+	bus     *bus.Bus
+	deps    Deps
+	resync  time.Duration
+	log     *slog.Logger
+
+	mu      sync.RWMutex // guards running
+	running map[string]*running
+}
+
+// running is a camera with its worker; the worker is nil while it is disabled.
+type running struct {
+	camera store.Camera
+	worker *Worker
+	since  time.Time
+	rates  rates // owned by Run's goroutine
+	stop   func()
+}
+
+// resyncPeriod is how often the cameras are read again without an announcement.
+const resyncPeriod = 30 * time.Second
+
+// NewManager returns a manager that runs nothing yet. deps.State is set by it.
+func NewManager(records Records, b *bus.Bus, deps Deps) *Manager {
+	m := &Manager{
+		records: records, bus: b, deps: deps, resync: resyncPeriod, log: deps.Log,
+		running: map[string]*running{},
+	}
+	m.deps.State = func(s pipeline.Status) {
+		b.Publish(bus.Subject(bus.CameraState, s.CameraID), bus.State{
+			CameraID: s.CameraID, State: string(s.State), Reason: s.Reason, Since: s.Since,
+		})
+	}
+	return m
+}
+
+// Run starts and stops workers as cameras come and go, and announces their
+// health every second, until ctx ends and all workers have ended.
+func (m *Manager) Run(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	subscribed, ended := make(chan struct{}), make(chan error, 1)
+	subCtx, stop := context.WithCancel(ctx)
+	go func() {
+		ended <- m.bus.Subscribe(subCtx, subscribed, func(bus.Message) {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}, bus.Under(bus.CameraChanged))
+	}()
+	defer m.stopAll()
+	defer func() { stop(); <-ended }()
+	select {
+	case <-subscribed:
+	case err := <-ended:
+		ended <- err
+		return err
+	}
+	m.reconcile(ctx)
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			m.reconcile(ctx)
+		case now := <-second.C:
+			m.health(now)
+			if now.Sub(last) >= m.resync {
+				last = now
+				m.reconcile(ctx)
+			}
+		}
+	}
+}
+
+// reconcile starts, restarts and stops workers.
+func (m *Manager) reconcile(ctx context.Context) {
+	cameras, err := m.records.ListCameras(ctx, "")
+	if err != nil {
+		if ctx.Err() == nil {
+			m.log.Error("read cameras", "error", err)
+		}
+		return
+	}
+	wanted := make(map[string]bool, len(cameras))
+	for _, c := range cameras {
+		wanted[c.ID] = true
+		old := m.get(c.ID)
+		if old != nil && !needsRestart(old.camera, c) {
+			continue
+		}
+		if old != nil {
+			old.stop()
+		}
+		m.start(ctx, c)
+	}
+	for _, r := range m.all() {
+		if !wanted[r.camera.ID] {
+			r.stop()
+			m.mu.Lock()
+			delete(m.running, r.camera.ID)
+			m.mu.Unlock()
+		}
+	}
+}
+
+// needsRestart tells whether a change touches what the worker was made from.
+func needsRestart(a, b store.Camera) bool {
+	for _, c := range []*store.Camera{&a, &b} {
+		c.Name, c.Revision, c.DetectFPS = "", 0, 0
+		c.CreatedAt, c.UpdatedAt = time.Time{}, time.Time{}
+	}
+	return a != b
+}
+
+func (m *Manager) start(ctx context.Context, c store.Camera) {
+	r := &running{camera: c, since: time.Now(), stop: func() {}}
+	if c.Enabled {
+		w, err := NewWorker(c, m.deps)
+		if err != nil {
+			m.log.Error("start camera", "camera", c.ID, "error", err)
+			return
+		}
+		workerCtx, cancel := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := w.Run(workerCtx); err != nil {
+				m.log.Error("camera ended", "camera", c.ID, "error", err)
+			}
+		}()
+		r.worker, r.stop = w, func() { cancel(); <-done }
+	}
+	m.mu.Lock()
+	m.running[c.ID] = r
+	m.mu.Unlock()
+	if r.worker == nil {
+		m.deps.State(r.status())
+	}
+}
+
+func (m *Manager) stopAll() {
+	var wg sync.WaitGroup
+	for _, r := range m.all() {
+		wg.Go(r.stop)
+	}
+	wg.Wait()
+	m.health(time.Now()) // the last counts, for the reports
+	m.mu.Lock()
+	clear(m.running)
+	m.mu.Unlock()
+}
+
+func (m *Manager) health(now time.Time) {
+	h := bus.HealthReport{Time: now}
+	for _, r := range m.all() {
+		if r.worker == nil {
+			continue
+		}
+		r.rates.measure(r.worker, now)
+		s := r.worker.Status()
+		h.Cameras = append(h.Cameras, bus.CameraCounters{
+			CameraID: s.CameraID, Started: r.since, Model: s.Model, Version: s.ModelVersion,
+			Frames: s.Frames, Inferences: s.Inferences,
+			Drops: map[string]uint64{
+				"decode": s.Drops.Decode, "corrupt": s.Drops.Corrupt, "stale": s.Drops.Stale,
+				"failed": s.Drops.Failed, "record": s.Drops.Record, "store": s.Drops.Store,
+			},
+		})
+	}
+	m.bus.Publish(bus.Health, h)
+}
+
+// Status returns the condition of a camera; false when it is not configured.
+func (m *Manager) Status(cameraID string) (pipeline.Status, bool) {
+	if r := m.get(cameraID); r != nil {
+		return r.status(), true
+	}
+	return pipeline.Status{}, false
+}
+
+// Statuses returns the conditions of all cameras, by id.
+func (m *Manager) Statuses() []pipeline.Status {
+	all := m.all()
+	out := make([]pipeline.Status, 0, len(all))
+	for _, r := range all {
+		out = append(out, r.status())
+	}
+	return out
+}
+
+// Latest returns a camera's newest frame with a reference for the caller, or nil.
+func (m *Manager) Latest(cameraID string) *frame.Frame {
+	if r := m.get(cameraID); r != nil && r.worker != nil {
+		return r.worker.Latest()
+	}
+	return nil
+}
+
+// DroppedByStore counts annotations of a camera that could not be stored.
+func (m *Manager) DroppedByStore(cameraID string, n int) {
+	if r := m.get(cameraID); r != nil && r.worker != nil {
+		r.worker.DroppedByStore(n)
+	}
+}
+
+func (r *running) status() pipeline.Status {
+	if r.worker == nil {
+		return pipeline.Status{CameraID: r.camera.ID, State: pipeline.StateDisabled, Since: r.since}
+	}
+	return r.worker.Status()
+}
+
+func (m *Manager) get(id string) *running {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.running[id]
+}
+
+func (m *Manager) all() []*running {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := make([]*running, 0, len(m.running))
+	for _, r := range m.running {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b *running) int { return strings.Compare(a.camera.ID, b.camera.ID) })
+	return out
+}

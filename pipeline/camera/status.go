@@ -1,0 +1,98 @@
+package camera
+
+import (
+	"time"
+
+	"detectd/pipeline"
+	"detectd/pipeline/frame"
+)
+
+// RecordContinuous is the mode of recording in which everything is kept.
+const RecordContinuous = "continuous"
+
+// Status returns the camera's present condition.
+func (w *Worker) Status() pipeline.Status {
+	assigned := w.deps.Detector.Assignment(w.camera.ID)
+	w.mu.Lock()
+	s := w.status
+	w.mu.Unlock()
+	s.Units, s.Frames, s.Inferences = w.units.Load(), w.frames.Load(), w.inferences.Load()
+	s.Bytes, s.Reconnects = w.bytes.Load(), w.reconnects.Load()
+	s.Drops = pipeline.Drops{
+		Decode: w.decodeDrops.Load(), Corrupt: w.corrupt.Load(), Stale: w.stale.Load(),
+		Failed: w.failed.Load(), Record: w.recDrops.Load(), Store: w.storeDrops.Load(),
+	}
+	s.Recording = w.camera.Record == RecordContinuous && s.State == pipeline.StateRunning && s.RecordError == ""
+	s.Model, s.ModelVersion = assigned.Ref.Model, assigned.Ref.Version
+	s.ModelRevision, s.ModelError = assigned.Revision, assigned.Err
+	return s
+}
+
+// DroppedByStore counts annotations that could not be stored.
+func (w *Worker) DroppedByStore(n int) { w.storeDrops.Add(uint64(n)) }
+
+func (w *Worker) update(change func(*pipeline.Status)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(&w.status)
+}
+
+// setState records a state and announces it when it differs from the last.
+func (w *Worker) setState(state pipeline.State, reason string, nextTry time.Time) {
+	w.mu.Lock()
+	changed := w.status.State != state || w.status.Reason != reason
+	if w.status.State != state {
+		w.status.Since = time.Now()
+	}
+	w.status.State, w.status.Reason, w.status.NextTry = state, reason, nextTry
+	if state != pipeline.StateRunning {
+		w.status.FPS, w.status.DetectFPS = 0, 0
+	}
+	w.mu.Unlock()
+	if changed {
+		w.announce()
+	}
+}
+
+func (w *Worker) announce() { w.deps.State(w.Status()) }
+
+// running notes that a frame has come.
+func (w *Worker) running(f *frame.Frame) {
+	w.mu.Lock()
+	was := w.status.State
+	w.status.LastFrame = f.Time
+	w.status.Clock, w.status.TimeErrorMS = string(f.Clock), float64(f.TimeError)/float64(time.Millisecond)
+	w.status.Width, w.status.Height = f.Width(), f.Height()
+	w.mu.Unlock()
+	if was != pipeline.StateRunning {
+		w.log.Info("frames flow", "width", f.Width(), "height", f.Height())
+		w.setState(pipeline.StateRunning, "", time.Time{})
+	}
+}
+
+// rates measures frames and inferences per second between two calls.
+type rates struct {
+	at                 time.Time
+	frames, inferences uint64
+}
+
+func (r *rates) measure(w *Worker, now time.Time) {
+	frames, inferences := w.frames.Load(), w.inferences.Load()
+	if dt := now.Sub(r.at).Seconds(); !r.at.IsZero() && dt > 0 {
+		fps, det := float64(frames-r.frames)/dt, float64(inferences-r.inferences)/dt
+		w.update(func(s *pipeline.Status) {
+			if s.State == pipeline.StateRunning {
+				s.FPS, s.DetectFPS = smooth(s.FPS, fps), smooth(s.DetectFPS, det)
+			}
+		})
+	}
+	r.at, r.frames, r.inferences = now, frames, inferences
+}
+
+// smooth averages over a few seconds; the first value counts whole.
+func smooth(old, next float64) float64 {
+	if old == 0 {
+		return next
+	}
+	return 0.7*old + 0.3*next
+}

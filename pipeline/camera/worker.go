@@ -1,0 +1,311 @@
+// Package camera runs the cameras: one worker each, which keeps a source going,
+// hands the received video to the recorder and the live view, decodes it, picks
+// frames for detection and has every frame annotated. The Manager keeps the
+// workers in line with the configured cameras.
+//
+// Nothing here ever blocks a camera: queues are bounded, what does not fit is
+// dropped and counted by place and reason.
+package camera
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"detectd/detect"
+	"detectd/detect/batch"
+	"detectd/pipeline"
+	"detectd/pipeline/frame"
+	"detectd/store"
+)
+
+// Result is the answer of a Detector to one frame.
+type Result struct {
+	Detections []detect.Detection
+	Ref        detect.Ref
+	Err        error // batch.ErrStale when a newer frame took its place
+}
+
+// Assignment is what a Detector runs for a camera.
+type Assignment struct {
+	Ref      detect.Ref
+	Revision int64
+	FPS      float64 // detections per second wanted
+	Err      string
+}
+
+// Detector finds objects in the frames of all cameras.
+type Detector interface {
+	// Submit hands in a frame; done is called exactly once and must not block.
+	Submit(cameraID string, f *frame.Frame, done func(Result))
+	Assignment(cameraID string) Assignment
+}
+
+// Annotator turns detections of some frames into annotations of all frames. It
+// is used by one goroutine.
+type Annotator interface {
+	// Frame is called for every decoded frame, in order.
+	Frame(m frame.Meta, width, height int)
+	// Selected says that the frame seq went to the detector.
+	Selected(seq uint64)
+	// Detected brings the detections of a selected frame.
+	Detected(m frame.Meta, dets []detect.Detection, model string, version int)
+	// Failed says that no detections will come for a selected frame.
+	Failed(seq uint64)
+	// SetHold says how long frames may wait for the next detection.
+	SetHold(d time.Duration)
+	// Flush completes all frames and ends all tracks: the source ended or broke.
+	Flush()
+}
+
+// Tap receives the video as it came, beside the decoder.
+type Tap interface {
+	pipeline.Sink
+	// Run works until ctx ends.
+	Run(ctx context.Context) error
+}
+
+// Hooks lets a tap report into the camera's status.
+type Hooks struct {
+	Dropped func(units int)   // units it could not record
+	Trouble func(text string) // why recording fails, "" when it works again
+}
+
+// Deps is what a worker works with.
+type Deps struct {
+	Open      func(c store.Camera) (pipeline.Source, error)
+	Taps      func(c store.Camera, h Hooks) ([]Tap, error)
+	Decoder   func(f pipeline.Format, pool *frame.Pool) (Decoder, error)
+	Annotator func(c store.Camera) Annotator
+	Detector  Detector
+	// State announces a new state; it must not block.
+	State func(pipeline.Status)
+	Retry Retry
+	Log   *slog.Logger
+}
+
+// Decoder turns coded pictures into frames.
+type Decoder interface {
+	// Decode hands every finished frame to emit, with one reference.
+	Decode(u pipeline.Unit, emit func(*frame.Frame)) error
+	// Flush hands out what is still inside.
+	Flush(emit func(*frame.Frame)) error
+	Close() error
+}
+
+// Worker runs one camera. Make one with NewWorker; Run it once.
+type Worker struct {
+	camera store.Camera
+	deps   Deps
+	log    *slog.Logger
+	pool   frame.Pool
+	taps   []Tap
+
+	units, frames, inferences, bytes, reconnects  atomic.Uint64
+	decodeDrops, corrupt, stale, failed, recDrops atomic.Uint64
+	storeDrops                                    atomic.Uint64
+
+	mu     sync.Mutex // guards what follows
+	status pipeline.Status
+	latest *frame.Frame
+
+	timeline timeline // owned by the source's goroutine
+	queue    chan coded
+	skipping bool             // owned by the source's goroutine
+	format   *pipeline.Format // owned by the source's goroutine; to go with the next unit
+	events   chan event
+	pending  sync.WaitGroup // frames with the detector
+	seq      uint64         // owned by the decoder's goroutine, as is due
+	due      time.Duration
+}
+
+// coded is what waits for the decoder: a unit, with the format when it is new,
+// or the news that the source ended.
+type coded struct {
+	format *pipeline.Format
+	unit   pipeline.Unit
+	ended  bool
+}
+
+// event is a message to the goroutine that owns the annotator.
+type event struct {
+	kind          eventKind
+	meta          frame.Meta
+	width, height int
+	result        Result
+	hold          time.Duration
+}
+
+type eventKind int
+
+const (
+	frameDecoded eventKind = iota
+	frameSelected
+	frameAnswered
+	sourceEnded
+)
+
+const (
+	queueUnits  = 256  // about 4 s at 60 fps
+	queueEvents = 1024 // frames and answers on their way to the annotator
+)
+
+// NewWorker returns a worker for the camera.
+func NewWorker(c store.Camera, deps Deps) (*Worker, error) {
+	w := &Worker{
+		camera: c, deps: deps, log: deps.Log.With("camera", c.ID),
+		queue: make(chan coded, queueUnits), events: make(chan event, queueEvents),
+		status: pipeline.Status{CameraID: c.ID, State: pipeline.StateConnecting, Since: time.Now()},
+	}
+	var err error
+	w.taps, err = deps.Taps(c, Hooks{
+		Dropped: func(units int) { w.recDrops.Add(uint64(units)) },
+		Trouble: func(text string) { w.update(func(s *pipeline.Status) { s.RecordError = text }) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up camera %s: %w", c.ID, err)
+	}
+	return w, nil
+}
+
+// Run works until ctx ends, whatever happens to the camera, and returns nil.
+func (w *Worker) Run(ctx context.Context) error {
+	defer w.setLatest(nil)
+	w.announce()
+	tapCtx, stopTaps := context.WithCancel(context.WithoutCancel(ctx))
+	var taps errgroup.Group
+	for _, t := range w.taps {
+		taps.Go(func() error { return t.Run(tapCtx) })
+	}
+	var g errgroup.Group
+	g.Go(func() error { w.annotate(); return nil })
+	g.Go(func() error { w.decode(ctx); return nil })
+	w.supervise(ctx)
+	close(w.queue)
+	err := g.Wait()
+	stopTaps()
+	return errors.Join(err, taps.Wait())
+}
+
+// decode turns queued units into frames until the queue is closed.
+func (w *Worker) decode(ctx context.Context) {
+	defer close(w.events)
+	defer w.pending.Wait()
+	var decoder Decoder
+	closeDecoder := func() {
+		if decoder == nil {
+			return
+		}
+		if err := decoder.Flush(w.frame); err != nil {
+			w.corrupt.Add(1)
+		}
+		_ = decoder.Close()
+		decoder = nil
+	}
+	defer closeDecoder()
+	for c := range w.queue {
+		if c.ended {
+			closeDecoder()
+			w.pending.Wait() // the last frames still get their detections
+			w.due = 0
+			w.events <- event{kind: sourceEnded}
+			continue
+		}
+		if c.format != nil {
+			closeDecoder()
+			var err error
+			if decoder, err = w.deps.Decoder(*c.format, &w.pool); err != nil {
+				w.log.Error("open decoder", "error", err)
+				w.setState(pipeline.StateCodec, "no decoder for this video: "+err.Error(), time.Time{})
+			}
+		}
+		if decoder == nil || ctx.Err() != nil {
+			continue
+		}
+		if err := decoder.Decode(c.unit, w.frame); err != nil {
+			w.corrupt.Add(1)
+		}
+	}
+}
+
+// frame takes over one decoded frame.
+func (w *Worker) frame(f *frame.Frame) {
+	defer f.Release()
+	w.seq++
+	f.Seq, f.CameraID = w.seq, w.camera.ID
+	w.frames.Add(1)
+	w.running(f)
+	w.setLatest(f.Retain())
+	w.events <- event{kind: frameDecoded, meta: f.Meta, width: f.Width(), height: f.Height()}
+	fps := w.deps.Detector.Assignment(w.camera.ID).FPS
+	if f.Damaged || fps <= 0 || f.PTS < w.due {
+		return
+	}
+	period := time.Duration(float64(time.Second) / fps)
+	if w.due += period; w.due <= f.PTS {
+		w.due = f.PTS + period
+	}
+	w.events <- event{kind: frameSelected, meta: f.Meta, hold: max(time.Second, 3*period/2)}
+	w.pending.Add(1)
+	meta := f.Meta
+	w.deps.Detector.Submit(w.camera.ID, f, func(r Result) {
+		defer w.pending.Done()
+		switch {
+		case r.Err == nil:
+			w.inferences.Add(1)
+		case errors.Is(r.Err, batch.ErrStale):
+			w.stale.Add(1)
+		default:
+			w.failed.Add(1)
+		}
+		w.events <- event{kind: frameAnswered, meta: meta, result: r}
+	})
+}
+
+// annotate owns the annotator.
+func (w *Worker) annotate() {
+	a := w.deps.Annotator(w.camera)
+	defer a.Flush()
+	for e := range w.events {
+		switch {
+		case e.kind == frameDecoded:
+			a.Frame(e.meta, e.width, e.height)
+		case e.kind == frameSelected:
+			a.SetHold(e.hold)
+			a.Selected(e.meta.Seq)
+		case e.kind == sourceEnded:
+			a.Flush()
+		case e.result.Err != nil:
+			a.Failed(e.meta.Seq)
+		default:
+			a.Detected(e.meta, e.result.Detections, e.result.Ref.Model, e.result.Ref.Version)
+		}
+	}
+}
+
+// Latest returns the newest frame with a reference for the caller, nil when
+// there is none.
+func (w *Worker) Latest() *frame.Frame {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.latest == nil {
+		return nil
+	}
+	return w.latest.Retain()
+}
+
+func (w *Worker) setLatest(f *frame.Frame) {
+	w.mu.Lock()
+	old := w.latest
+	w.latest = f
+	w.mu.Unlock()
+	if old != nil {
+		old.Release()
+	}
+}

@@ -1,0 +1,159 @@
+// Package registry takes model files in, checked, and opens them for detection.
+// Files are blobs named by their SHA-256; models, versions and contracts are
+// records of the store.
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"detectd/detect"
+	"detectd/detect/model"
+	"detectd/detect/ort"
+	"detectd/store"
+)
+
+// MaxBytes is the largest model file taken.
+const MaxBytes = 1 << 30
+
+// ErrTooLarge is returned for a model file of more than MaxBytes.
+var ErrTooLarge = fmt.Errorf("a model file may have %d MiB at most", MaxBytes>>20)
+
+// New describes a model file that is being added.
+type New struct {
+	Name        string
+	Description string
+	Licence     string
+	Source      string
+}
+
+// Records is what the registry needs of the store.
+type Records interface {
+	store.Models
+	// BlobInUse tells whether any record refers to a blob.
+	BlobInUse(ctx context.Context, sha256 string) (bool, error)
+}
+
+// Registry joins the records and the files of models. Safe for concurrent use.
+type Registry struct {
+	runtime *ort.Runtime
+	records Records
+	blobs   store.Blobs
+
+	mu sync.Mutex // held while a file is added or removed, so that neither takes the other's file
+
+	loading  sync.Mutex // guards sessions, and is held while one is opened
+	sessions map[string]*session
+}
+
+// Open returns a registry on the stores.
+func Open(rt *ort.Runtime, records Records, blobs store.Blobs) *Registry {
+	return &Registry{runtime: rt, records: records, blobs: blobs, sessions: map[string]*session{}}
+}
+
+// Add reads an ONNX file, finds out how to use it, runs it once, and stores it
+// as a new version of the model. The same file again gives the version that has
+// it, and store.ErrExists. Errors: detect.ErrNotONNX, detect.ErrExternalData,
+// detect.ErrNotDetector, ErrTooLarge. After an error nothing is stored.
+func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelVersion, error) {
+	if ref, err := detect.ParseRef(m.Name); err != nil {
+		return store.ModelVersion{}, err
+	} else if ref.Version != 0 {
+		return store.ModelVersion{}, fmt.Errorf("model %q: versions are numbered by detectd, give the name alone", m.Name)
+	}
+	// Held in memory whole: ONNX Runtime takes the bytes, never the file, so that
+	// a model cannot refer to other files.
+	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
+	if err != nil {
+		return store.ModelVersion{}, fmt.Errorf("read model: %w", err)
+	}
+	if len(data) > MaxBytes {
+		return store.ModelVersion{}, ErrTooLarge
+	}
+	sum := sha256.Sum256(data)
+	if v, err := r.sameFile(ctx, m.Name, hex.EncodeToString(sum[:])); err != nil || v.Version > 0 {
+		if err == nil {
+			err = fmt.Errorf("this file is %s@%d: %w", v.Model, v.Version, store.ErrExists)
+		}
+		return v, err
+	}
+	detector, err := model.Open(r.runtime, data, model.Options{})
+	if err != nil {
+		return store.ModelVersion{}, err
+	}
+	contract := detector.Contract()
+	if err := detector.Close(); err != nil {
+		return store.ModelVersion{}, fmt.Errorf("close model: %w", err)
+	}
+	text, err := json.Marshal(contract)
+	if err != nil {
+		return store.ModelVersion{}, fmt.Errorf("encode contract: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sha, size, err := r.blobs.Put(ctx, bytes.NewReader(data))
+	if err != nil {
+		return store.ModelVersion{}, fmt.Errorf("store model file: %w", err)
+	}
+	v, err := r.records.AddModelVersion(ctx,
+		store.Model{Name: m.Name, Description: m.Description},
+		store.ModelVersion{
+			Model: m.Name, SHA256: sha, Size: size, Family: contract.Family,
+			Licence: m.Licence, Source: m.Source, Contract: text,
+		})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return v, errors.Join(err, r.dropFile(context.WithoutCancel(ctx), sha))
+	}
+	return v, err
+}
+
+// sameFile finds the version of the model that has this file; version 0 when none has.
+func (r *Registry) sameFile(ctx context.Context, name, sha string) (store.ModelVersion, error) {
+	models, err := r.records.ListModels(ctx)
+	if err != nil {
+		return store.ModelVersion{}, err
+	}
+	for _, m := range models {
+		for _, v := range m.Versions {
+			if m.Name == name && v.SHA256 == sha {
+				return v, nil
+			}
+		}
+	}
+	return store.ModelVersion{}, nil
+}
+
+// Remove deletes a version and, when no other version has it, its file.
+func (r *Registry) Remove(ctx context.Context, name string, version int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v, err := r.records.ModelVersion(ctx, name, version)
+	if err != nil {
+		return err
+	}
+	if err := r.records.DeleteModelVersion(ctx, name, v.Version); err != nil {
+		return err
+	}
+	return r.dropFile(ctx, v.SHA256)
+}
+
+// dropFile deletes a file that nothing refers to. mu is held.
+func (r *Registry) dropFile(ctx context.Context, sha string) error {
+	used, err := r.records.BlobInUse(ctx, sha)
+	if err != nil || used {
+		return err
+	}
+	return r.blobs.Delete(ctx, sha)
+}
+
+// Find returns the stored version that ref names.
+func (r *Registry) Find(ctx context.Context, ref detect.Ref) (store.ModelVersion, error) {
+	return r.records.ModelVersion(ctx, ref.Model, ref.Version)
+}

@@ -1,0 +1,113 @@
+package registry
+
+import (
+	"bytes"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+
+	"detectd/detect"
+	"detectd/detect/detecttest"
+	"detectd/pipeline/frame"
+	"detectd/store"
+	"detectd/store/blob"
+	"detectd/store/sqlite"
+)
+
+func open(t *testing.T) (*Registry, *sqlite.Store, *blob.Store) {
+	t.Helper()
+	folder := t.TempDir()
+	records, err := sqlite.Open(t.Context(), filepath.Join(folder, "test.db"), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, records.Close()) })
+	blobs, err := blob.Open("file://" + filepath.Join(folder, "blobs"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, blobs.Close()) })
+	return Open(detecttest.Runtime(t), records, blobs), records, blobs
+}
+
+func TestAddLoadRemove(t *testing.T) {
+	r, records, blobs := open(t)
+	file := detecttest.Bright(t)
+	v, err := r.Add(t.Context(), New{Name: "bright", Licence: "MIT", Source: "a test"}, bytes.NewReader(file))
+	require.NoError(t, err)
+	require.Equal(t, 1, v.Version)
+	require.Equal(t, "MIT", v.Licence)
+	require.Equal(t, int64(len(file)), v.Size)
+
+	again, err := r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
+	require.ErrorIs(t, err, store.ErrExists)
+	require.Equal(t, v.Version, again.Version)
+	other, err := r.Add(t.Context(), New{Name: "copy"}, bytes.NewReader(file))
+	require.NoError(t, err, "another model may have the same file")
+
+	one, err := r.Load(t.Context(), v)
+	require.NoError(t, err)
+	two, err := r.Load(t.Context(), v)
+	require.NoError(t, err)
+	require.Len(t, r.sessions, 1, "users share a session")
+	require.NoError(t, one.Close())
+	require.NoError(t, one.Close(), "closing twice gives one share back")
+	pool := &frame.Pool{}
+	defer pool.Close()
+	f := detecttest.Picture(t, pool, 128, 128, detecttest.Rect{X: 32, Y: 32, W: 40, H: 40})
+	found, err := two.Detect(t.Context(), []*frame.Frame{f}, []detect.Options{{}})
+	f.Release()
+	require.NoError(t, err, "the other user's share still works")
+	require.NotEmpty(t, found[0])
+	require.NoError(t, two.Close())
+	require.Empty(t, r.sessions)
+
+	require.NoError(t, r.Remove(t.Context(), "bright", 1))
+	_, err = r.Find(t.Context(), detect.Ref{Model: "bright", Version: 1})
+	require.ErrorIs(t, err, store.ErrNotFound)
+	reader, _, err := blobs.Open(t.Context(), v.SHA256)
+	require.NoError(t, err, "copy@1 still has the file")
+	require.NoError(t, reader.Close())
+	require.NoError(t, r.Remove(t.Context(), other.Model, other.Version))
+	_, _, err = blobs.Open(t.Context(), v.SHA256)
+	require.ErrorIs(t, err, store.ErrNotFound)
+	require.NoError(t, records.Ping(t.Context()))
+}
+
+func TestRefusedFilesChangeNothing(t *testing.T) {
+	r, records, _ := open(t)
+	for name, c := range map[string]struct {
+		model string
+		file  []byte
+		want  error
+		text  string
+	}{
+		"text":          {"bad", []byte("hello, I am not a model"), detect.ErrNotONNX, ""},
+		"empty":         {"bad", nil, detect.ErrNotONNX, ""},
+		"cut short":     {"bad", detecttest.Bright(t)[:100], nil, ""},
+		"no detector":   {"bad", detecttest.Identity(t), detect.ErrNotDetector, ""},
+		"external data": {"bad", detecttest.External(t), detect.ErrExternalData, ""},
+		"NaN":           {"bad", detecttest.NaN(t), nil, ""},
+		"bad name":      {"../x", detecttest.Bright(t), nil, "lower-case"},
+		"with version":  {"bad@2", detecttest.Bright(t), nil, "numbered by detectd"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := r.Add(t.Context(), New{Name: c.model}, bytes.NewReader(c.file))
+			require.Error(t, err)
+			if c.want != nil {
+				require.ErrorIs(t, err, c.want)
+			}
+			require.ErrorContains(t, err, c.text)
+			require.NotContains(t, err.Error(), "\n", "one line")
+			models, err := records.ListModels(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, models)
+		})
+	}
+}
+
+func TestBrokenUploadIsNoModel(t *testing.T) {
+	r, _, _ := open(t)
+	_, err := r.Add(t.Context(), New{Name: "cut"}, iotest.TimeoutReader(strings.NewReader(strings.Repeat("x", 1<<20))))
+	require.ErrorContains(t, err, "read model")
+}
