@@ -1,0 +1,290 @@
+package record
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	amp4 "github.com/abema/go-mp4"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
+
+	"detectd/pipeline"
+	"detectd/store"
+)
+
+// recover takes up what an earlier run left: files under temporary names, and
+// complete files whose row was not added.
+func (r *Recorder) recover(ctx context.Context) {
+	kept, removed := 0, 0
+	take := func(row store.Segment, err error) {
+		switch {
+		case err != nil:
+			r.log.Warn("a file of an earlier run cannot be taken up", "error", err)
+		case row.Frames > 0:
+			kept++
+			r.rows = append(r.rows, row)
+		default:
+			removed++
+		}
+	}
+	orphans, err := r.orphans(ctx)
+	if err != nil {
+		r.log.Warn("complete files without a row are not looked for", "error", err)
+	}
+	temps, err := filepath.Glob(filepath.Join(r.cfg.Root, r.cfg.CameraID, "*"+tempSuffix))
+	if err != nil {
+		r.log.Warn("files of an earlier run are not looked for", "error", err)
+	}
+	for _, temp := range temps {
+		take(salvage(r.cfg.Root, r.cfg.CameraID, temp))
+	}
+	for _, orphan := range orphans {
+		take(salvage(r.cfg.Root, r.cfg.CameraID, filepath.Join(r.cfg.Root, filepath.FromSlash(orphan))))
+	}
+	if kept+removed > 0 {
+		r.log.Info("took up files of an earlier run", "kept", kept, "removed", removed)
+		if r.hooks.Salvaged != nil {
+			r.hooks.Salvaged(kept, removed)
+		}
+	}
+}
+
+// orphans lists complete files of the camera's last two days that are not in the
+// index. Older ones cannot be: a run that makes a file adds its row, or the next
+// run finds it here. The index refuses those that are about to be deleted.
+func (r *Recorder) orphans(ctx context.Context) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(r.cfg.Root, r.cfg.CameraID))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list folder of camera: %w", err)
+	}
+	var days []string
+	for _, e := range entries {
+		if _, err := time.Parse(time.DateOnly, e.Name()); err == nil && e.IsDir() {
+			days = append(days, e.Name())
+		}
+	}
+	slices.Sort(days)
+	days = days[max(0, len(days)-2):]
+	var found []string
+	for _, day := range days {
+		files, err := os.ReadDir(filepath.Join(r.cfg.Root, r.cfg.CameraID, day))
+		if err != nil {
+			return nil, fmt.Errorf("list folder of camera: %w", err)
+		}
+		for _, f := range files {
+			if _, err := parseName(f.Name()); err == nil {
+				found = append(found, path.Join(r.cfg.CameraID, day, f.Name()))
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	known, err := r.known(ctx, days[0])
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(p string) bool { return known[p] }), nil
+}
+
+// known are the paths since a day that are in the index.
+func (r *Recorder) known(ctx context.Context, since string) (map[string]bool, error) {
+	from, err := time.Parse(time.DateOnly, since)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	page := store.Page{Limit: 1000}
+	for {
+		rows, next, err := r.index.ListSegments(ctx, r.cfg.CameraID, store.Range{From: from}, page)
+		if err != nil {
+			return nil, fmt.Errorf("list segments: %w", err)
+		}
+		for _, s := range rows {
+			known[s.Path] = true
+		}
+		if page.Cursor = next; next == "" {
+			break
+		}
+	}
+	return known, nil
+}
+
+// salvage makes a segment of the whole fragments in a file, or removes a file
+// without any.
+func salvage(root, cameraID, file string) (store.Segment, error) {
+	n, nameErr := parseName(strings.TrimSuffix(filepath.Base(file), tempSuffix))
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return store.Segment{}, err
+	}
+	defer f.Close() //nolint:errcheck // written data is synced below
+	c, err := inspect(f)
+	if err != nil {
+		return store.Segment{}, err
+	}
+	if nameErr != nil || c.frames == 0 {
+		return store.Segment{}, os.Remove(file)
+	}
+	if err := f.Truncate(c.good); err != nil {
+		return store.Segment{}, err
+	}
+	if err := f.Sync(); err != nil {
+		return store.Segment{}, err
+	}
+	row := store.Segment{
+		CameraID: cameraID, Start: n.start, End: n.start.Add(min(duration(c.end), store.MaxSegment)), Path: n.path(cameraID),
+		Bytes: c.good, Frames: c.frames, Codec: string(c.codec), Width: c.width, Height: c.height,
+		Clock: n.clock, TimeError: n.timeError,
+	}
+	return row, place(root, file, row.Path)
+}
+
+// content is what is whole in a file.
+type content struct {
+	good          int64 // bytes
+	frames        int
+	end           int64 // latest presentation time plus duration, from the first frame's, in ticks
+	codec         pipeline.Codec
+	width, height int
+}
+
+// maxHead bounds the boxes that are read into memory; media data is skipped.
+const maxHead = 16 << 20
+
+// inspect walks through the boxes of a file up to where it is torn. The error is
+// that of the disk; a torn file is none.
+func inspect(f *os.File) (content, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return content{}, err
+	}
+	var c content
+	var moof []byte
+	first := true
+	origin := int64(0)
+	for at := int64(0); ; {
+		var head [8]byte
+		if _, err := f.ReadAt(head[:], at); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return c, err
+		}
+		size := int64(head[0])<<24 | int64(head[1])<<16 | int64(head[2])<<8 | int64(head[3])
+		if size < 8 || at+size > info.Size() {
+			return c, nil
+		}
+		kind := string(head[4:])
+		if (kind == "moov" || kind == "moof") && size > maxHead {
+			return c, nil
+		}
+		switch kind {
+		case "moov":
+			if !c.readInit(io.NewSectionReader(f, 0, at+size)) {
+				return c, nil
+			}
+		case "moof":
+			moof = make([]byte, size)
+			if _, err := f.ReadAt(moof, at); err != nil {
+				return c, err
+			}
+		case "mdat":
+			if c.codec == "" || moof == nil || !c.addFragment(moof, &first, &origin) {
+				return c, nil
+			}
+			c.good, moof = at+size, nil
+		}
+		at += size
+	}
+}
+
+func (c *content) readInit(r io.ReadSeeker) bool {
+	var init fmp4.Init
+	if err := init.Unmarshal(r); err != nil || len(init.Tracks) != 1 || init.Tracks[0].TimeScale != clock {
+		return false
+	}
+	switch codec := init.Tracks[0].Codec.(type) {
+	case *codecs.H264:
+		var sps h264.SPS
+		if sps.Unmarshal(codec.SPS) != nil {
+			return false
+		}
+		c.codec, c.width, c.height = pipeline.H264, sps.Width(), sps.Height()
+	case *codecs.H265:
+		var sps h265.SPS
+		if sps.Unmarshal(codec.SPS) != nil {
+			return false
+		}
+		c.codec, c.width, c.height = pipeline.H265, sps.Width(), sps.Height()
+	case *codecs.MJPEG:
+		c.codec, c.width, c.height = pipeline.MJPEG, codec.Width, codec.Height
+	default:
+		return false
+	}
+	return true
+}
+
+// addFragment counts the samples of a fragment. first and origin hold the
+// presentation time of the file's first sample.
+func (c *content) addFragment(moof []byte, first *bool, origin *int64) bool {
+	boxes, err := amp4.ExtractBoxesWithPayload(bytes.NewReader(moof), nil, []amp4.BoxPath{
+		{amp4.BoxTypeMoof(), amp4.BoxTypeTraf(), amp4.BoxTypeTfdt()},
+		{amp4.BoxTypeMoof(), amp4.BoxTypeTraf(), amp4.BoxTypeTrun()},
+	})
+	if err != nil {
+		return false
+	}
+	var dts int64
+	for _, b := range boxes {
+		switch b := b.Payload.(type) {
+		case *amp4.Tfdt:
+			dts = int64(b.BaseMediaDecodeTimeV1)
+		case *amp4.Trun:
+			for _, e := range b.Entries {
+				pts := dts + int64(e.SampleCompositionTimeOffsetV1)
+				if *first {
+					*first, *origin = false, pts
+				}
+				c.end = max(c.end, pts+int64(e.SampleDuration)-*origin)
+				dts += int64(e.SampleDuration)
+				c.frames++
+			}
+		}
+	}
+	return true
+}
+
+// parseName reads the name of a complete file.
+func parseName(s string) (name, error) {
+	base, ok := strings.CutSuffix(s, fileSuffix)
+	parts := strings.Split(base, "-")
+	if !ok || len(parts) != 3 {
+		return name{}, fmt.Errorf("%q is no name of a segment", s)
+	}
+	start, err := time.Parse(stamp, parts[0])
+	if err != nil {
+		return name{}, fmt.Errorf("%q is no name of a segment", s)
+	}
+	micros, ok := strings.CutSuffix(parts[2], "us")
+	us, err := strconv.ParseInt(micros, 10, 64)
+	if !ok || err != nil || us < 0 || us > int64(time.Hour/time.Microsecond)*24*365 {
+		return name{}, fmt.Errorf("%q is no name of a segment", s)
+	}
+	return name{start.UTC(), parts[1], time.Duration(us) * time.Microsecond}, nil
+}

@@ -1,0 +1,271 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
+
+	"detectd/pipeline"
+	"detectd/store"
+)
+
+// clock is the time scale of the files in ticks a second.
+const clock = 90000
+
+// fragment is the length after which samples go to the file, in ticks.
+const fragment = clock
+
+// guess is the duration of a lone frame, in ticks.
+const guess = clock / 25
+
+// segment is one file while it is written. Its decoding times count from the
+// first unit; so does everything a reader knows of it, but that the first unit's
+// presentation time, which may be later, is the capture time in the index.
+type segment struct {
+	root    string
+	temp    string // full path while it grows
+	file    *os.File
+	row     store.Segment
+	first   pipeline.Unit
+	codec   pipeline.Codec
+	sample  *fmp4.Sample // the newest, whose duration is not known yet
+	dts     int64        // of sample
+	last    uint32       // duration of the sample before
+	end     int64        // latest presentation time plus duration, from the first unit's
+	part    []*fmp4.Sample
+	partDTS int64
+	parts   uint32 // written
+	flushed int64  // bytes of whole fragments in the file
+	frames  int    // in them
+	whole   int64  // end as of them
+}
+
+// create opens a file for units of format f that begins with u, a key frame.
+func create(root, cameraID string, f pipeline.Format, u pipeline.Unit) (*segment, error) {
+	track, err := describe(f, u)
+	if err != nil {
+		return nil, err
+	}
+	var head seekablebuffer.Buffer
+	init := fmp4.Init{Tracks: []*fmp4.InitTrack{{ID: 1, TimeScale: clock, Codec: track.codec}}}
+	if err := init.Marshal(&head); err != nil {
+		return nil, fmt.Errorf("describe %s stream: %w", f.Codec, err)
+	}
+	n := nameOf(u)
+	dir := filepath.Join(root, cameraID)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("create folder of camera: %w", err)
+	}
+	s := &segment{root: root, temp: filepath.Join(dir, n.String()+tempSuffix), first: u, codec: f.Codec, row: store.Segment{
+		CameraID: cameraID, Start: n.start, Path: n.path(cameraID),
+		Codec: string(f.Codec), Width: track.width, Height: track.height, Clock: n.clock, TimeError: n.timeError,
+	}}
+	if s.file, err = os.OpenFile(s.temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640); err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	if err := s.write(head.Bytes()); err != nil {
+		_ = s.discard()
+		return nil, err
+	}
+	s.flushed = 0 // a file without a fragment is worth nothing
+	return s, nil
+}
+
+func (s *segment) write(b []byte) error {
+	if _, err := s.file.Write(b); err != nil {
+		return fmt.Errorf("write segment: %w", err)
+	}
+	s.row.Bytes += int64(len(b))
+	return nil
+}
+
+// add appends a unit. Times that do not grow are made to.
+func (s *segment) add(u pipeline.Unit) error {
+	payload, err := payloadOf(s.codec, u)
+	if err != nil {
+		return err
+	}
+	dts := ticks(u.DTS - s.first.DTS)
+	if s.sample != nil {
+		if dts <= s.dts {
+			dts = s.dts + 1
+		}
+		s.close(dts - s.dts)
+		if dts-s.partDTS >= fragment {
+			if err := s.flush(); err != nil {
+				return err
+			}
+			s.partDTS = dts
+		}
+	}
+	offset := max(0, ticks(u.PTS-s.first.DTS)-dts)
+	s.sample = &fmp4.Sample{PTSOffset: int32(min(offset, math.MaxInt32)), IsNonSyncSample: !u.Key, Payload: payload}
+	s.dts = dts
+	return nil
+}
+
+// close ends the newest sample, which lasts for d ticks.
+func (s *segment) close(d int64) {
+	d = min(max(d, 1), math.MaxInt32)
+	s.sample.Duration = uint32(d)
+	s.last = uint32(d)
+	s.end = max(s.end, s.dts+int64(s.sample.PTSOffset)+d-ticks(s.first.PTS-s.first.DTS))
+	s.part = append(s.part, s.sample)
+	s.sample = nil
+}
+
+// flush writes the closed samples as one fragment.
+func (s *segment) flush() error {
+	if len(s.part) == 0 {
+		return nil
+	}
+	var b seekablebuffer.Buffer
+	part := fmp4.Part{SequenceNumber: s.parts, Tracks: []*fmp4.PartTrack{{ID: 1, BaseTime: uint64(s.partDTS), Samples: s.part}}}
+	if err := part.Marshal(&b); err != nil {
+		return fmt.Errorf("code fragment: %w", err)
+	}
+	if err := s.write(b.Bytes()); err != nil {
+		return err
+	}
+	s.parts++
+	s.frames += len(s.part)
+	s.flushed, s.whole = s.row.Bytes, s.end
+	s.part = nil
+	return nil
+}
+
+// finish writes what is left and makes the file durable under its final name.
+// next is how long the last unit lasts, 0 when that is not known. When it fails
+// after some fragments were written, the row describes those.
+func (s *segment) finish(next time.Duration) (store.Segment, error) {
+	if s.sample != nil {
+		d := int64(s.last)
+		if d == 0 {
+			d = guess
+		}
+		if n := ticks(next); n > 0 && n <= ticks(jump) {
+			d = n
+		}
+		s.close(d)
+	}
+	if err := s.flush(); err != nil {
+		row, _ := s.rescue()
+		return row, err
+	}
+	return s.publish()
+}
+
+// rescue keeps the whole fragments of a file that could not be written on.
+func (s *segment) rescue() (store.Segment, error) {
+	if s.frames == 0 {
+		return store.Segment{}, s.discard()
+	}
+	if err := s.file.Truncate(s.flushed); err != nil {
+		return store.Segment{}, errors.Join(fmt.Errorf("cut segment: %w", err), s.file.Close())
+	}
+	s.row.Bytes = s.flushed
+	return s.publish()
+}
+
+func (s *segment) publish() (store.Segment, error) {
+	s.row.Frames = s.frames
+	s.row.End = s.row.Start.Add(duration(s.whole))
+	err := s.file.Sync()
+	err = errors.Join(err, s.file.Close())
+	if err == nil {
+		err = place(s.root, s.temp, s.row.Path)
+	}
+	if err != nil { // the file keeps its temporary name and is salvaged later
+		return store.Segment{}, fmt.Errorf("complete segment: %w", err)
+	}
+	return s.row, nil
+}
+
+func (s *segment) discard() error {
+	return errors.Join(s.file.Close(), os.Remove(s.temp))
+}
+
+// place gives a synced file its final name and syncs the folders.
+func place(root, temp, name string) error {
+	final := filepath.Join(root, filepath.FromSlash(name))
+	dir := filepath.Dir(final)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, final); err != nil {
+		return err
+	}
+	for _, d := range []string{dir, filepath.Dir(dir), root} {
+		if err := syncDir(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// payloadOf is the unit as MP4 holds it.
+func payloadOf(c pipeline.Codec, u pipeline.Unit) ([]byte, error) {
+	if c == pipeline.MJPEG {
+		if len(u.NALs) != 1 {
+			return nil, fmt.Errorf("a unit of %d pictures instead of one", len(u.NALs))
+		}
+		return u.NALs[0], nil
+	}
+	b, err := h264.AVCC(u.NALs).Marshal() // H.265 looks the same
+	if err != nil {
+		return nil, fmt.Errorf("code unit: %w", err)
+	}
+	return b, nil
+}
+
+// name is what the name of a file tells; it is all that salvaging has to go by.
+type name struct {
+	start     time.Time
+	clock     string
+	timeError time.Duration
+}
+
+const (
+	stamp      = "20060102T150405.000000Z"
+	fileSuffix = ".mp4"
+	tempSuffix = ".part"
+)
+
+func nameOf(u pipeline.Unit) name {
+	c := string(u.Clock)
+	if c == "" {
+		c = "arrival"
+	}
+	return name{u.Time.UTC().Truncate(time.Microsecond), c, max(0, u.TimeError).Round(time.Microsecond)}
+}
+
+func (n name) String() string {
+	return fmt.Sprintf("%s-%s-%dus%s", n.start.Format(stamp), n.clock, n.timeError.Microseconds(), fileSuffix)
+}
+
+// path is where the file ends up, below the media folder and slash-separated.
+func (n name) path(cameraID string) string {
+	return path.Join(cameraID, n.start.Format(time.DateOnly), n.String())
+}
+
+func ticks(d time.Duration) int64 { return int64(math.Round(d.Seconds() * clock)) }
+
+func duration(ticks int64) time.Duration {
+	return time.Duration(math.Round(float64(ticks) / clock * float64(time.Second)))
+}
