@@ -172,6 +172,37 @@ func (b *Bus) drain(ch <-chan *nats.Msg, handle func(Message)) {
 	}
 }
 
+// Watch returns a channel that holds a value after any message on the subjects,
+// one however many came: for those who read records anew when something changed.
+// No later message is missed once it returns. stop ends it.
+func (b *Bus) Watch(subjects ...string) (changed <-chan struct{}, stop func(), err error) {
+	ch := make(chan struct{}, 1)
+	var subs []*nats.Subscription
+	stop = func() {
+		for _, sub := range subs {
+			_ = sub.Unsubscribe() // fails only when the connection is gone, and it with it
+		}
+	}
+	for _, subject := range subjects {
+		sub, err := b.conn.Subscribe(subject, func(*nats.Msg) {
+			select {
+			case ch <- struct{}{}:
+			default:
+			}
+		})
+		if err != nil {
+			stop()
+			return nil, nil, fmt.Errorf("watch %s: %w", subject, err)
+		}
+		subs = append(subs, sub)
+	}
+	if err := b.Flush(); err != nil {
+		stop()
+		return nil, nil, fmt.Errorf("watch: %w", err)
+	}
+	return ch, stop, nil
+}
+
 // Enqueue stores v on a work queue; it is durable when Enqueue returns. Within
 // a minute the same id is stored once.
 func (b *Bus) Enqueue(ctx context.Context, subject, id string, v any) error {

@@ -83,3 +83,28 @@ func TestNoSocket(t *testing.T) {
 	require.Nil(t, b.server.Addr(), "the bus must not listen")
 	require.NoError(t, b.Ping(t.Context()))
 }
+
+func TestWatchSumsUp(t *testing.T) {
+	b := open(t, t.TempDir())
+	changed, stop, err := b.Watch(Under(CameraChanged), ModelsChanged)
+	require.NoError(t, err)
+	for range 100 {
+		b.Publish(Subject(CameraChanged, "door"), Change{})
+	}
+	<-changed
+	require.NoError(t, b.Flush())
+	require.Eventually(t, func() bool { // what came after the first look counts as one
+		select {
+		case <-changed:
+			return false
+		default:
+			return true
+		}
+	}, 10*time.Second, time.Millisecond)
+	b.Publish(ModelsChanged, Change{})
+	<-changed
+	stop()
+	b.Publish(ModelsChanged, Change{})
+	require.NoError(t, b.Flush())
+	require.Empty(t, changed)
+}

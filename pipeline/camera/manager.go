@@ -60,25 +60,12 @@ func NewManager(records Records, b *bus.Bus, deps Deps) *Manager {
 // Run starts and stops workers as cameras come and go, and announces their
 // health every second, until ctx ends and all workers have ended.
 func (m *Manager) Run(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	subscribed, ended := make(chan struct{}), make(chan error, 1)
-	subCtx, stop := context.WithCancel(ctx)
-	go func() {
-		ended <- m.bus.Subscribe(subCtx, subscribed, func(bus.Message) {
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
-		}, bus.Under(bus.CameraChanged))
-	}()
-	defer m.stopAll()
-	defer func() { stop(); <-ended }()
-	select {
-	case <-subscribed:
-	case err := <-ended:
-		ended <- err
+	changed, stop, err := m.bus.Watch(bus.Under(bus.CameraChanged))
+	if err != nil {
 		return err
 	}
+	defer m.stopAll()
+	defer stop()
 	m.reconcile(ctx)
 	second := time.NewTicker(time.Second)
 	defer second.Stop()

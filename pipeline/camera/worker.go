@@ -96,7 +96,7 @@ type Decoder interface {
 	Decode(u pipeline.Unit, emit func(*frame.Frame)) error
 	// Flush hands out what is still inside.
 	Flush(emit func(*frame.Frame)) error
-	Close() error
+	Close()
 }
 
 // Worker runs one camera. Make one with NewWorker; Run it once.
@@ -205,7 +205,7 @@ func (w *Worker) decode(ctx context.Context) {
 		if err := decoder.Flush(w.frame); err != nil {
 			w.corrupt.Add(1)
 		}
-		_ = decoder.Close()
+		decoder.Close()
 		decoder = nil
 	}
 	defer closeDecoder()

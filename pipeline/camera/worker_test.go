@@ -47,7 +47,7 @@ func (d *decoder) Decode(u pipeline.Unit, emit func(*frame.Frame)) error {
 	return nil
 }
 func (d *decoder) Flush(func(*frame.Frame)) error { return nil }
-func (d *decoder) Close() error                   { return nil }
+func (d *decoder) Close()                         {}
 
 // detector answers at once, with an error when told so.
 type detectorFake struct {

@@ -276,7 +276,7 @@ func TestTracks(t *testing.T) {
 	require.True(t, last.Ended)
 	require.Equal(t, 21, last.Frames)
 	require.Equal(t, epoch.Add(4*time.Second), last.End, "the time it was last seen")
-	require.EqualValues(t, float32(0.97), last.BestScore)
+	require.Equal(t, float32(0.97), last.BestScore)
 	require.Equal(t, epoch.Add(2*time.Second), last.BestTime)
 	require.Equal(t, store.Box{204, 100, 40, 100}, last.BestBox)
 	require.Empty(t, c.open())

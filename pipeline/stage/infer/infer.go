@@ -92,27 +92,12 @@ func New(cfg Config, open Open, records Records, b *bus.Bus, log *slog.Logger) *
 // Run loads the models in use and follows the records until ctx ends. ready is
 // closed when the first look at the records is done.
 func (s *Stage) Run(ctx context.Context, ready chan<- struct{}) error {
-	changed := make(chan struct{}, 1)
-	wake := func(bus.Message) {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-	subCtx, stop := context.WithCancel(ctx)
-	subscribed, ended := make(chan struct{}), make(chan error, 1)
-	go func() {
-		ended <- s.bus.Subscribe(subCtx, subscribed, wake,
-			bus.Under(bus.RunningModel), bus.Under(bus.CameraChanged), bus.ModelsChanged)
-	}()
-	defer s.stopAll()
-	defer func() { stop(); <-ended }()
-	select {
-	case <-subscribed:
-	case err := <-ended:
-		ended <- err
+	changed, stop, err := s.bus.Watch(bus.Under(bus.RunningModel), bus.Under(bus.CameraChanged), bus.ModelsChanged)
+	if err != nil {
 		return err
 	}
+	defer s.stopAll()
+	defer stop()
 	s.reload(ctx)
 	close(ready)
 	tick := time.NewTicker(s.cfg.Resync)

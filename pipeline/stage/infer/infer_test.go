@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -224,7 +225,7 @@ func TestInferencesAreAnnounced(t *testing.T) {
 	go func() {
 		done <- g.bus.Subscribe(ctx, ready, func(m bus.Message) {
 			var i bus.Inference
-			require.NoError(t, m.Decode(&i))
+			assert.NoError(t, m.Decode(&i))
 			got <- i
 		}, bus.Under(bus.Inferences))
 	}()

@@ -3,8 +3,8 @@
 //
 // Nothing is packed while nobody looks. The playlists carry the capture time
 // (EXT-X-PROGRAM-DATE-TIME), by which a page puts boxes on the right pictures.
-// They offer low latency (parts of 200 ms), and work over plain HTTP for players
-// that take whole segments only.
+// Segments are whole: the low-latency variant starts a playlist with gaps, at
+// which players wait for ever, and holds requests open, of which a browser has six.
 package live
 
 import (
@@ -45,7 +45,6 @@ const (
 	idleTime     = 30 * time.Second // after the last request, packing ends
 	waitTime     = 10 * time.Second // that a first request waits for a key frame
 	segmentTime  = time.Second      // at least, then up to the next key frame
-	partTime     = 200 * time.Millisecond
 	segmentBytes = 32 << 20
 	// jump is a step in time that a player cannot follow: packing begins anew.
 	jump = 2 * time.Second
@@ -149,9 +148,8 @@ func (l *Live) start(u pipeline.Unit) bool {
 	track := &gohlslib.Track{Codec: codec, ClockRate: clock}
 	m := &gohlslib.Muxer{
 		Tracks:             []*gohlslib.Track{track},
-		Variant:            gohlslib.MuxerVariantLowLatency,
+		Variant:            gohlslib.MuxerVariantFMP4,
 		SegmentMinDuration: segmentTime,
-		PartMinDuration:    partTime,
 		SegmentMaxSize:     segmentBytes,
 		OnEncodeError:      func(err error) { l.log.Debug("live video", "error", err) },
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"detectd/pipeline/bus"
@@ -41,7 +42,7 @@ func TestRoundTripOverTheBus(t *testing.T) {
 			} else {
 				gotFrames, err = ReadAnnotations(m)
 			}
-			require.NoError(t, err)
+			assert.NoError(t, err)
 		}, bus.Under(bus.Detections), bus.Under(bus.Tracks))
 	}()
 	<-ready

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -65,6 +66,8 @@ type Recorder struct {
 	disk     trouble
 	rowsDown trouble
 	status   string
+
+	growing atomic.Pointer[store.Segment] // the open file as of its last whole fragment
 }
 
 var _ pipeline.Sink = (*Recorder)(nil)
@@ -196,7 +199,19 @@ func (r *Recorder) handle(it item) {
 	}
 	if r.segment.flushed > 0 {
 		r.disk = trouble{}
+		if known := r.growing.Load(); known == nil || known.Frames != r.segment.frames {
+			r.growing.Store(r.segment.soFar())
+		}
 	}
+}
+
+// Growing describes the file that is being written, as far as it can be read:
+// all but its last second. It has no ID, and another path once it is complete.
+func (r *Recorder) Growing() (store.Segment, bool) {
+	if s := r.growing.Load(); s != nil {
+		return *s, true
+	}
+	return store.Segment{}, false
 }
 
 // follow decides whether u still belongs to the open file.
@@ -245,6 +260,7 @@ func (r *Recorder) finish(next time.Duration) {
 	}
 	s := r.segment
 	r.segment, r.cut = nil, false
+	r.growing.Store(nil)
 	row, err := s.finish(next)
 	if err != nil {
 		r.diskFailed(err)
@@ -269,6 +285,7 @@ func (r *Recorder) diskFailed(err error) {
 	r.begun = true
 	if s := r.segment; s != nil {
 		r.segment, r.cut = nil, false
+		r.growing.Store(nil)
 		if row, err := s.rescue(); err == nil && row.Frames > 0 {
 			r.rows = append(r.rows, row)
 		}

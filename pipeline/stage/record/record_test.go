@@ -315,7 +315,7 @@ func TestKilled(t *testing.T) {
 	require.Equal(t, "file", s.Clock)
 	require.Equal(t, [2]int{320, 240}, [2]int{s.Width, s.Height})
 	got := play(t, root2, s)
-	require.Equal(t, s.Frames, len(got))
+	require.Len(t, got, s.Frames)
 	require.GreaterOrEqual(t, len(got), 25)
 	requireShown(t, got, 0, len(got))
 	require.WithinDuration(t, start.Add(time.Duration(len(got))*tick), s.End, tick+time.Millisecond)
@@ -477,8 +477,8 @@ func TestFullQueueDropsUntilTheNextKeyFrame(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- r.Run(ctx) }()
 			require.Eventually(t, func() bool { return len(temps(t, root)) == 1 }, 10*time.Second, time.Millisecond)
-			for i, u := range c.units[:30] { // a second later, from the midst of a group
-				u = c.units[(i+20)%100]
+			for i := range 30 { // a second later, from the midst of a group
+				u := c.units[(i+20)%100]
 				u.PTS, u.DTS, u.Time = u.PTS+3200*time.Millisecond, u.DTS+3200*time.Millisecond, u.Time.Add(3200*time.Millisecond)
 				r.Unit(u)
 			}

@@ -142,6 +142,14 @@ func (s *segment) flush() error {
 	return nil
 }
 
+// soFar describes the whole fragments in the file, under its temporary name.
+func (s *segment) soFar() *store.Segment {
+	row := s.row
+	row.Path = path.Join(row.CameraID, filepath.Base(s.temp))
+	row.Bytes, row.Frames, row.End = s.flushed, s.frames, row.Start.Add(duration(s.whole))
+	return &row
+}
+
 // finish writes what is left and makes the file durable under its final name.
 // next is how long the last unit lasts, 0 when that is not known. When it fails
 // after some fragments were written, the row describes those.

@@ -240,7 +240,8 @@ func TestDeterministic(t *testing.T) {
 		}
 		return out
 	}
-	require.Equal(t, run(), run())
+	first, second := run(), run()
+	require.Equal(t, first, second)
 }
 
 // One step of the filter equals many short ones.
