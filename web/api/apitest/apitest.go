@@ -1,0 +1,322 @@
+// Package apitest has stand-ins for the moving parts behind the API, for tests
+// of web and web/api. Records are the caller's, best those of the real store.
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"detectd/detect"
+	"detectd/pipeline"
+	"detectd/store"
+	"detectd/web/api"
+)
+
+// Time is a fixed instant that test data is placed at.
+var Time = time.Date(2026, 11, 25, 9, 30, 18, 123_000_000, time.UTC)
+
+// World is everything behind the API.
+type World struct {
+	Records store.Records
+	Series  *Series
+	Blobs   *Blobs
+	Log     *Log
+	Feed    *Feed
+
+	mu        sync.Mutex
+	announced []string
+	requested []store.Result
+	statuses  []pipeline.Status
+}
+
+// New returns a world around the records.
+func New(t *testing.T, records store.Records) *World {
+	t.Helper()
+	return &World{
+		Records: records, Series: &Series{}, Blobs: &Blobs{m: map[string][]byte{}}, Log: &Log{},
+		Feed: &Feed{Subscribed: make(chan []string, 16), Items: make(chan api.FeedItem)},
+	}
+}
+
+// Deps are the API's dependencies in this world.
+func (w *World) Deps() api.Deps {
+	return api.Deps{
+		Log:     slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Records: w.Records, Series: w.Series, Blobs: w.Blobs, Cameras: w, Detector: w, Models: w, Renders: renders{w},
+		Frames: w, Live: w, Media: w, Announcer: w, Feed: w.Feed, System: w,
+	}
+}
+
+// SetStatuses sets the conditions of all cameras.
+func (w *World) SetStatuses(s ...pipeline.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.statuses = s
+}
+
+// Announced returns what was announced so far, one line each, and forgets it.
+func (w *World) Announced() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := w.announced
+	w.announced = nil
+	return out
+}
+
+// Requested returns the results asked for.
+func (w *World) Requested() []store.Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.requested
+}
+
+func (w *World) announce(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.announced = append(w.announced, fmt.Sprintf(format, args...))
+}
+
+// Status implements api.Cameras.
+func (w *World) Status(id string) (pipeline.Status, bool) {
+	for _, s := range w.Statuses() {
+		if s.CameraID == id {
+			return s, true
+		}
+	}
+	return pipeline.Status{}, false
+}
+
+// Statuses implements api.Cameras.
+func (w *World) Statuses() []pipeline.Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.statuses
+}
+
+// ValidateURL implements api.Cameras. The host "careless" is refused with an
+// error that repeats the whole URL.
+func (w *World) ValidateURL(raw string) (api.CameraURL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return api.CameraURL{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	if u.Host == "careless" {
+		return api.CameraURL{}, fmt.Errorf("%s: %w", raw, api.ErrInvalid)
+	}
+	if u.Scheme != "rtsp" {
+		return api.CameraURL{}, fmt.Errorf("the scheme %q is not taken: %w", u.Scheme, api.ErrInvalid)
+	}
+	out := api.CameraURL{}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		out.Username, out.Password = u.User.Username(), store.Secret(password)
+	}
+	u.User = nil
+	out.URL = u.String()
+	return out, nil
+}
+
+// DetectImage implements api.Detector: a picture is anything that begins with PICTURE.
+func (w *World) DetectImage(_ context.Context, up api.Upload) (api.ImageResult, error) {
+	data, err := readUpload(up, "PICTURE")
+	if err != nil {
+		return api.ImageResult{}, err
+	}
+	r := store.Result{
+		ID: "image1", Kind: "image", Name: up.Name, State: store.ResultDone, Model: "default", Version: 1,
+		MIME: "image/jpeg", SHA256: w.Blobs.Add(data), CreatedAt: Time,
+	}
+	return api.ImageResult{
+		Result: r, Width: 640, Height: 480, Took: 61500 * time.Microsecond,
+		Detections: []detect.Detection{{ClassID: 0, Label: "person", Score: 0.9, Box: detect.Box{X: 1, Y: 2, W: 3, H: 4}}},
+	}, nil
+}
+
+// SubmitVideo implements api.Detector: a video is anything that begins with VIDEO.
+func (w *World) SubmitVideo(ctx context.Context, up api.Upload) (store.Result, error) {
+	if _, err := readUpload(up, "VIDEO"); err != nil {
+		return store.Result{}, err
+	}
+	r := store.Result{ID: "video1", Kind: "video", Name: up.Name, State: store.ResultQueued, CreatedAt: Time}
+	return r, w.Records.PutResult(ctx, r)
+}
+
+func readUpload(up api.Upload, magic string) ([]byte, error) {
+	if up.Model == "missing" {
+		return nil, fmt.Errorf("model missing: %w", store.ErrNotFound)
+	}
+	data, err := io.ReadAll(up.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read upload: %w", err)
+	}
+	if !bytes.HasPrefix(data, []byte(magic)) {
+		return nil, fmt.Errorf("this is no %s: %w", strings.ToLower(magic), api.ErrUnprocessable)
+	}
+	return data, nil
+}
+
+// Add implements api.Models: a model is anything that begins with ONNX.
+func (w *World) Add(ctx context.Context, m api.NewModel, r io.Reader) (store.ModelVersion, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return store.ModelVersion{}, fmt.Errorf("read model: %w", err)
+	}
+	switch {
+	case bytes.Equal(data, []byte("ONNX external")):
+		return store.ModelVersion{}, fmt.Errorf("weights.bin: %w", detect.ErrExternalData)
+	case bytes.Equal(data, []byte("ONNX other")):
+		return store.ModelVersion{}, fmt.Errorf("one output of rank 2: %w", detect.ErrNotDetector)
+	case !bytes.HasPrefix(data, []byte("ONNX")):
+		return store.ModelVersion{}, fmt.Errorf("%s: %w", m.Name, detect.ErrNotONNX)
+	}
+	return w.Records.AddModelVersion(ctx, store.Model{Name: m.Name, Description: m.Description}, store.ModelVersion{
+		Model: m.Name, SHA256: w.Blobs.Add(data), Size: int64(len(data)), Family: "ssd", Licence: m.Licence, Source: m.Source,
+		Contract: []byte(`{"family":"ssd","labels":["person","car"],"input":{"name":"x","width":300,"height":300,"layout":"nhwc","colour":"rgb","resize":"stretch"}}`),
+	})
+}
+
+// Remove implements api.Models.
+func (w *World) Remove(ctx context.Context, name string, version int) error {
+	return w.Records.DeleteModelVersion(ctx, name, version)
+}
+
+// Default implements api.Models.
+func (w *World) Default() (string, int) { return "default", 1 }
+
+// renders is api.Renders, whose Remove has other parameters than that of api.Models.
+type renders struct{ w *World }
+
+// Request implements api.Renders.
+func (r renders) Request(ctx context.Context, res store.Result) error {
+	r.w.mu.Lock()
+	r.w.requested = append(r.w.requested, res)
+	r.w.mu.Unlock()
+	return r.w.Records.PutResult(ctx, res)
+}
+
+// Remove implements api.Renders.
+func (r renders) Remove(ctx context.Context, id string) error {
+	return r.w.Records.DeleteResult(ctx, id)
+}
+
+// JPEG implements api.Frames: there is one frame, at Time.
+func (w *World) JPEG(_ context.Context, cameraID string, at time.Time, boxes bool) (api.Frame, error) {
+	if !at.IsZero() && at.Sub(Time).Abs() > 2*time.Second {
+		return api.Frame{}, fmt.Errorf("frame of camera %s at %s: %w", cameraID, at.Format(time.RFC3339), store.ErrNotFound)
+	}
+	return api.Frame{JPEG: fmt.Appendf(nil, "jpeg boxes=%v", boxes), Time: Time, Clock: "rtcp"}, nil
+}
+
+// Serve implements api.Live: camera "mjpeg" has no HLS.
+func (w *World) Serve(rw http.ResponseWriter, _ *http.Request, cameraID, file string) error {
+	switch {
+	case cameraID == "mjpeg":
+		return fmt.Errorf("its codec is mjpeg: %w", api.ErrNoHLS)
+	case file == "broken.mp4":
+		return errors.New("secret detail of the inside")
+	}
+	rw.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
+	_, err := rw.Write([]byte("#EXTM3U"))
+	return err
+}
+
+// MJPEG implements api.Live.
+func (w *World) MJPEG(rw http.ResponseWriter, r *http.Request, _ string) error {
+	rw.Header().Set("Content-Type", "multipart/x-mixed-replace; boundary=x")
+	_, _ = rw.Write([]byte("--x\r\n"))
+	_ = http.NewResponseController(rw).Flush()
+	<-r.Context().Done()
+	return nil
+}
+
+// Open implements api.Media.
+func (w *World) Open(s store.Segment) (io.ReadSeekCloser, error) {
+	if s.Path == "gone.mp4" {
+		return nil, fmt.Errorf("file of recording %d: %w", s.ID, store.ErrNotFound)
+	}
+	return nopCloser{bytes.NewReader([]byte("0123456789"))}, nil
+}
+
+// CameraChanged implements api.Announcer.
+func (w *World) CameraChanged(id string, a api.Action) { w.announce("camera %s %s", id, a) }
+
+// ClientChanged implements api.Announcer.
+func (w *World) ClientChanged(id string, a api.Action) { w.announce("client %s %s", id, a) }
+
+// RunningModelChanged implements api.Announcer.
+func (w *World) RunningModelChanged(client, camera string, revision int64) {
+	w.announce("running model %s/%s %d", client, camera, revision)
+}
+
+// ModelsChanged implements api.Announcer.
+func (w *World) ModelsChanged() { w.announce("models") }
+
+// Info implements api.System.
+func (w *World) Info(context.Context) api.SystemInfo {
+	return api.SystemInfo{
+		Version: "test", StartedAt: Time, Listen: "127.0.0.1:0", DataPath: "data", FreeBytes: 1, TotalBytes: 2,
+		ONNXRuntime: "1.30.0", Provider: "cpu", DefaultModel: "default@1",
+	}
+}
+
+// Feed is an api.Feed that sends what the test puts into Items to one subscriber.
+type Feed struct {
+	Subscribed chan []string // camera ids of each subscription
+	Items      chan api.FeedItem
+}
+
+// Subscribe implements api.Feed.
+func (f *Feed) Subscribe(ctx context.Context, cameraIDs []string) <-chan api.FeedItem {
+	out := make(chan api.FeedItem)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case item := <-f.Items:
+				select {
+				case out <- item:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	f.Subscribed <- cameraIDs
+	return out
+}
+
+// Log collects what is logged.
+type Log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+// String returns everything logged so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+type nopCloser struct{ io.ReadSeeker }
+
+func (nopCloser) Close() error { return nil }

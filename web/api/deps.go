@@ -1,0 +1,243 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"detectd/detect"
+	"detectd/pipeline"
+	"detectd/store"
+)
+
+// Errors that the interfaces below return, wrapped with the reason in words that
+// a user can act on. Together with the errors of store and detect they are the
+// only ones whose text is shown; anything else is logged and answered with 500.
+var (
+	// ErrInvalid is returned for a value that cannot be used (422).
+	ErrInvalid = errors.New("invalid")
+	// ErrTooLarge is returned for an upload with too many bytes (413).
+	ErrTooLarge = errors.New("too large")
+	// ErrUnsupported is returned for an upload that is not of a supported kind (415).
+	ErrUnsupported = errors.New("unsupported")
+	// ErrUnprocessable is returned for an upload that is damaged, empty, or has too
+	// many pixels or frames (422).
+	ErrUnprocessable = errors.New("cannot be processed")
+	// ErrUnavailable is returned when something needed is not running now (503).
+	ErrUnavailable = errors.New("not available now")
+	// ErrNoHLS is returned by Live.Serve when a camera has no HLS: its codec is
+	// MJPEG, or no video has come yet (404 with its own problem type).
+	ErrNoHLS = errors.New("no HLS stream")
+)
+
+// Deps is what the API works with. All fields are required.
+type Deps struct {
+	Log       *slog.Logger
+	Records   store.Records
+	Series    store.Series
+	Blobs     store.Blobs
+	Cameras   Cameras
+	Detector  Detector
+	Models    Models
+	Renders   Renders
+	Frames    Frames
+	Live      Live
+	Media     Media
+	Announcer Announcer
+	Feed      Feed
+	System    System
+}
+
+// Cameras are the camera workers.
+type Cameras interface {
+	// Status returns the condition of a camera; false when no worker has one yet.
+	Status(cameraID string) (pipeline.Status, bool)
+	// Statuses returns all conditions, by camera id.
+	Statuses() []pipeline.Status
+	// ValidateURL splits the credentials off a camera's URL and checks that this
+	// daemon may open it: scheme, host, port, or a file below an allowed folder.
+	// Its errors wrap ErrInvalid and hold no credentials.
+	ValidateURL(raw string) (CameraURL, error)
+}
+
+// CameraURL is a camera's address in its parts.
+type CameraURL struct {
+	URL      string // without user and password
+	Username string
+	Password store.Secret
+}
+
+// Detector finds objects in uploads.
+type Detector interface {
+	// DetectImage reads one picture, finds its objects, and stores the picture with
+	// boxes as a result of kind "image" that is done when DetectImage returns.
+	// Errors: ErrUnsupported, ErrUnprocessable, ErrTooLarge, store.ErrNotFound (model).
+	DetectImage(ctx context.Context, up Upload) (ImageResult, error)
+	// SubmitVideo stores a video file and queues it as a result of kind "video".
+	// The same errors as DetectImage.
+	SubmitVideo(ctx context.Context, up Upload) (store.Result, error)
+}
+
+// Upload is a file sent for detection.
+type Upload struct {
+	Body     io.Reader // reading fails with ErrTooLarge past the limit of bytes
+	Name     string    // file name given by the sender, without folders; may be ""
+	MIME     string    // media type given by the sender; a hint, never trusted
+	Model    string    // "" takes the default model
+	Version  int       // 0 takes the newest
+	MinScore float64   // 0 takes the model's default
+}
+
+// ImageResult is what was found in a picture.
+type ImageResult struct {
+	Result     store.Result // done; its Model and Version are the ones that ran
+	Width      int          // pixels
+	Height     int
+	Detections []detect.Detection // best score first
+	Took       time.Duration      // from the whole file to its detections
+}
+
+// Models is the model registry with the files.
+type Models interface {
+	// Add reads an ONNX file, finds out its contract and registers it as a new
+	// version. The same file again returns the version that has it, with
+	// store.ErrExists. Errors: detect.ErrNotONNX, detect.ErrExternalData,
+	// detect.ErrNotDetector, ErrUnprocessable, ErrTooLarge.
+	Add(ctx context.Context, m NewModel, r io.Reader) (store.ModelVersion, error)
+	// Remove deletes a version and its file. store.ErrInUse while it runs
+	// anywhere or is the default.
+	Remove(ctx context.Context, name string, version int) error
+	// Default is the model that runs where no running model is set.
+	Default() (name string, version int)
+}
+
+// NewModel describes a model file that is being added.
+type NewModel struct {
+	Name        string
+	Description string
+	Licence     string
+	Source      string
+}
+
+// Renders makes stills and clips.
+type Renders interface {
+	// Request stores r, whose state is queued, and queues the work.
+	Request(ctx context.Context, r store.Result) error
+	// Remove deletes a result with its files; a running one is stopped first.
+	Remove(ctx context.Context, resultID string) error
+}
+
+// Frames gives single pictures of cameras.
+type Frames interface {
+	// JPEG returns the recorded frame nearest to at, within 2 s of it, or the
+	// newest frame for a zero at. With boxes, its annotation is drawn into it.
+	// store.ErrNotFound when there is none.
+	JPEG(ctx context.Context, cameraID string, at time.Time, boxes bool) (Frame, error)
+}
+
+// Frame is one picture of a camera.
+type Frame struct {
+	JPEG  []byte
+	Time  time.Time // when it was captured
+	Clock string    // how Time was obtained: rtcp, arrival or file
+}
+
+// Live serves live video. Both methods write the whole answer, or return an
+// error before anything is written.
+type Live interface {
+	// Serve answers a request for a file of the camera's HLS stream. ErrNoHLS.
+	Serve(w http.ResponseWriter, r *http.Request, cameraID, file string) error
+	// MJPEG streams pictures until the request ends.
+	MJPEG(w http.ResponseWriter, r *http.Request, cameraID string) error
+}
+
+// Media opens recorded files.
+type Media interface {
+	// Open opens the file of a segment; the caller closes it. store.ErrNotFound
+	// when the file is gone.
+	Open(s store.Segment) (io.ReadSeekCloser, error)
+}
+
+// Announcer is told of changes that the API has made durable, so that the rest
+// of the daemon follows. It must not block for long and cannot refuse.
+type Announcer interface {
+	CameraChanged(cameraID string, action Action)
+	ClientChanged(clientID string, action Action)
+	// RunningModelChanged names a client's own record with cameraID "".
+	RunningModelChanged(clientID, cameraID string, revision int64)
+	ModelsChanged()
+}
+
+// Action says what happened to a record.
+type Action string
+
+// The actions.
+const (
+	Created Action = "created"
+	Updated Action = "updated"
+	Deleted Action = "deleted"
+)
+
+// Feed is the live stream of what happens, for /events/stream.
+type Feed interface {
+	// Subscribe returns a channel of items until ctx ends, then closes it. Items of
+	// event "detections" come only for the named cameras, "*" names all. A receiver
+	// that is behind loses items, never holds up the sender.
+	Subscribe(ctx context.Context, cameraIDs []string) <-chan FeedItem
+}
+
+// FeedItem is one server-sent event. Event is one of the names in the contract.
+// Data is a record of the vocabulary, which the API turns into its JSON form:
+//
+//	camera.state    pipeline.Status
+//	camera.changed  CameraChange
+//	detections      []store.Annotation, all of one camera
+//	track           store.Track
+//	model.changed   ModelChange
+//	models.changed  nil
+//	result          store.Result
+//
+// Anything else is marshalled as it is, json.RawMessage included. The event
+// "health" is sent by the API itself.
+type FeedItem struct {
+	Event string
+	Data  any
+}
+
+// CameraChange is the data of the event "camera.changed".
+type CameraChange struct {
+	CameraID string `json:"camera_id"`
+	Action   Action `json:"action"`
+}
+
+// ModelChange is the data of the event "model.changed".
+type ModelChange struct {
+	ClientID string `json:"client_id"`
+	CameraID string `json:"camera_id"`
+	Revision int64  `json:"revision"`
+}
+
+// System tells about the daemon and its machine.
+type System interface {
+	Info(ctx context.Context) SystemInfo
+}
+
+// SystemInfo is the condition of the daemon and its machine.
+type SystemInfo struct {
+	Version      string
+	StartedAt    time.Time
+	Listen       string // address the page is served at
+	DataPath     string // data folder
+	FreeBytes    int64  // on the data folder's file system
+	TotalBytes   int64
+	MediaBytes   int64 // size of all recordings
+	MemoryBytes  int64 // resident memory of the process
+	ONNXRuntime  string
+	Provider     string // of ONNX Runtime: cpu, cuda, …
+	LibAV        string
+	OpenCV       string
+	DefaultModel string // name@version
+}

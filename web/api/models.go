@@ -1,0 +1,213 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"detectd/detect"
+	"detectd/store"
+)
+
+// Model is a model with its versions.
+type Model struct {
+	Name        string         `json:"name" example:"default" doc:"Identifies the model for ever."`
+	Description string         `json:"description" example:"SSDLite MobileNet v2, 80 classes" doc:"For people."`
+	CreatedAt   Time           `json:"created_at" doc:"When its first version was added."`
+	Versions    []ModelVersion `json:"versions" nullable:"false" doc:"Its versions, newest first."`
+}
+
+// ModelVersion is one immutable model file.
+type ModelVersion struct {
+	Version   int        `json:"version" example:"1" doc:"Counts from 1."`
+	SHA256    string     `json:"sha256" doc:"Of the ONNX file."`
+	Bytes     int64      `json:"bytes" doc:"Size of the ONNX file."`
+	Family    string     `json:"family" example:"ssd" doc:"How its outputs are read."`
+	Licence   string     `json:"licence" example:"Apache-2.0" doc:"Under which terms it may be used."`
+	Source    string     `json:"source" doc:"Where the file came from."`
+	Labels    []string   `json:"labels" nullable:"false" doc:"What it can find, by class id."`
+	Input     ModelInput `json:"input" doc:"The picture it wants."`
+	CreatedAt Time       `json:"created_at" doc:"When it was added."`
+	Running   []string   `json:"running" nullable:"false" example:"harbour/door" doc:"Cameras that it is set to run on, as client/camera."`
+}
+
+// ModelInput is the picture a model wants.
+type ModelInput struct {
+	Width  int    `json:"width" example:"300" doc:"Pixels."`
+	Height int    `json:"height" example:"300" doc:"Pixels."`
+	Layout string `json:"layout" enum:"nchw,nhwc" doc:"Order of the tensor's dimensions."`
+	Colour string `json:"colour" enum:"rgb,bgr" doc:"Order of the colour channels."`
+	Resize string `json:"resize" enum:"stretch,letterbox_top,letterbox_centre" doc:"How pictures are brought to that size."`
+}
+
+// ModelPath is the model in a path.
+type ModelPath struct {
+	ModelName string `path:"model_name" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"default" doc:"The model's name."`
+}
+
+func (s *server) routeModels() {
+	const tag = "Models"
+	huma.Register(s.huma, operation(http.MethodGet, "/models", "list-models", tag,
+		"List models", "All models, by name, with their versions."), s.listModels)
+	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}", "get-model", tag,
+		"Get a model", "One model with its versions.", 404), s.getModel)
+	add := operation(http.MethodPost, "/models", "add-model", tag,
+		"Add a model version", "Takes an ONNX file of at most 1 GiB and adds it as the newest version of the named model. "+
+			"The same file again answers 200 with the version that has it. 422 says why a file is not a detector.", 413, 415, 503)
+	add.DefaultStatus = http.StatusCreated
+	huma.Register(s.huma, add, s.addModel)
+	s.describeBody(add, uploadRequest("The ONNX file.", "application/octet-stream", "application/onnx"))
+	again := *s.huma.OpenAPI().Paths[add.Path].Post.Responses["201"]
+	again.Description = "This file is registered already."
+	s.huma.OpenAPI().Paths[add.Path].Post.Responses["200"] = &again
+	huma.Register(s.huma, operation(http.MethodDelete, "/models/{model_name}/versions/{version}", "delete-model-version", tag,
+		"Delete a model version", "Deletes a version with its file. 409 while it runs anywhere.", 404, 409), s.deleteModelVersion)
+}
+
+func (s *server) listModels(ctx context.Context, in *struct{ Page }) (*listed[Model], error) {
+	models, err := s.Records.ListModels(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	running, err := s.running(ctx, models)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	rows, next, err := window(models, in.Page, func(m store.Model) string { return m.Name })
+	if err != nil {
+		return nil, err
+	}
+	return newList(rows, next, func(m store.Model) Model { return newModel(m, running) }), nil
+}
+
+func (s *server) getModel(ctx context.Context, in *ModelPath) (*answered[Model], error) {
+	m, err := s.model(ctx, in.ModelName)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &answered[Model]{Body: m}, nil
+}
+
+func (s *server) addModel(ctx context.Context, in *struct {
+	UploadBody
+	Name        string `query:"name" required:"true" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"yard" doc:"The model's name."`
+	Description string `query:"description" maxLength:"1000" doc:"For people; used when the model is new."`
+	Licence     string `query:"licence" maxLength:"200" example:"Apache-2.0" doc:"Under which terms the file may be used."`
+	Source      string `query:"source" maxLength:"1000" doc:"Where the file came from."`
+},
+) (*struct {
+	Status   int
+	Location string `header:"Location" doc:"Address of the model."`
+	Body     Model
+}, error,
+) {
+	f, err := in.open(maxModelBytes)
+	if err == nil {
+		err = f.accept("application/onnx", "application/x-onnx")
+	}
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	status := http.StatusCreated
+	_, err = s.Models.Add(ctx, NewModel{Name: in.Name, Description: in.Description, Licence: in.Licence, Source: in.Source}, f)
+	switch {
+	case errors.Is(err, store.ErrExists):
+		status = http.StatusOK
+	case err != nil:
+		return nil, s.fail(ctx, err)
+	default:
+		s.Announcer.ModelsChanged()
+	}
+	m, err := s.model(ctx, in.Name)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &struct {
+		Status   int
+		Location string `header:"Location" doc:"Address of the model."`
+		Body     Model
+	}{status, base + "/models/" + in.Name, m}, nil
+}
+
+func (s *server) deleteModelVersion(ctx context.Context, in *struct {
+	ModelPath
+	Version int `path:"version" minimum:"1" example:"1" doc:"The version."`
+},
+) (*struct{}, error) {
+	if err := s.Models.Remove(ctx, in.ModelName, in.Version); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	s.Announcer.ModelsChanged()
+	return nil, nil
+}
+
+// model returns the model in its JSON form.
+func (s *server) model(ctx context.Context, name string) (Model, error) {
+	models, err := s.Records.ListModels(ctx)
+	if err != nil {
+		return Model{}, err
+	}
+	for _, m := range models {
+		if m.Name == name {
+			running, err := s.running(ctx, models)
+			return newModel(m, running), err
+		}
+	}
+	return Model{}, fmt.Errorf("model %s: %w", name, store.ErrNotFound)
+}
+
+// versionKey names one version of one model.
+type versionKey struct {
+	model   string
+	version int
+}
+
+// running tells for each model version on which cameras it is set to run.
+func (s *server) running(ctx context.Context, models []store.Model) (map[versionKey][]string, error) {
+	records, err := s.Records.ListRunningModels(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cameras, err := s.Records.ListCameras(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	newest := map[string]int{}
+	for _, m := range models {
+		if len(m.Versions) > 0 {
+			newest[m.Name] = m.Versions[0].Version
+		}
+	}
+	out := map[versionKey][]string{}
+	for _, c := range cameras {
+		e := s.effective(records, c.ClientID, c.ID)
+		if e.Version == 0 {
+			e.Version = newest[e.Model]
+		}
+		key := versionKey{e.Model, e.Version}
+		out[key] = append(out[key], c.ClientID+"/"+c.ID)
+	}
+	return out, nil
+}
+
+func newModel(m store.Model, running map[versionKey][]string) Model {
+	out := Model{Name: m.Name, Description: m.Description, CreatedAt: Time{m.CreatedAt}, Versions: make([]ModelVersion, 0, len(m.Versions))}
+	for _, v := range m.Versions {
+		var c detect.Contract
+		_ = json.Unmarshal(v.Contract, &c) // written by this program; an unreadable one shows as empty
+		at := running[versionKey{m.Name, v.Version}]
+		out.Versions = append(out.Versions, ModelVersion{
+			Version: v.Version, SHA256: v.SHA256, Bytes: v.Size, Family: v.Family, Licence: v.Licence, Source: v.Source,
+			Labels: append([]string{}, c.Labels...), CreatedAt: Time{v.CreatedAt}, Running: append([]string{}, at...),
+			Input: ModelInput{
+				Width: c.Input.Width, Height: c.Input.Height, Layout: string(c.Input.Layout),
+				Colour: string(c.Input.Colour), Resize: string(c.Input.Resize),
+			},
+		})
+	}
+	return out
+}

@@ -1,0 +1,299 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"detectd/detect"
+	"detectd/store"
+)
+
+// RunningModel is what a client, or one camera of it, is set to run.
+type RunningModel struct {
+	ClientID  string    `json:"client_id" example:"harbour" doc:"The client."`
+	CameraID  string    `json:"camera_id" example:"door" doc:"The camera; empty for the client's own record, which holds for its cameras without one."`
+	Model     string    `json:"model" example:"default" doc:"The model; empty when there is no record."`
+	Version   int       `json:"version" example:"0" doc:"Its version; 0 is always the newest."`
+	MinScore  float64   `json:"min_score" example:"0.5" doc:"Least score of the objects wanted; 0 takes the model's default."`
+	Classes   []string  `json:"classes" nullable:"false" doc:"Labels wanted; empty means all."`
+	DetectFPS float64   `json:"detect_fps" example:"5" doc:"Detections per second; 0 takes the camera's."`
+	Revision  int64     `json:"revision" example:"3" doc:"Counts the changes of this record; 0 when there was never one."`
+	Deleted   bool      `json:"deleted,omitempty" doc:"In the history: the record was removed here."`
+	UpdatedAt Time      `json:"updated_at,omitzero" doc:"When it was last changed."`
+	UpdatedBy string    `json:"updated_by,omitempty" doc:"Who changed it."`
+	Reason    string    `json:"reason,omitempty" doc:"Why, in the words of who changed it."`
+	Effective Effective `json:"effective" doc:"What runs there in fact."`
+}
+
+// Effective is the model that runs, and the level that says so.
+type Effective struct {
+	Model   string `json:"model" example:"default" doc:"The model."`
+	Version int    `json:"version" example:"1" doc:"Its version."`
+	From    string `json:"from" enum:"camera,client,default" doc:"Which record decides."`
+}
+
+// RunningModelChange replaces a running-model record.
+type RunningModelChange struct {
+	Model     string   `json:"model" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"default" doc:"The model."`
+	Version   int      `json:"version,omitempty" minimum:"0" example:"0" doc:"Its version; 0 is always the newest."`
+	MinScore  float64  `json:"min_score,omitempty" minimum:"0" maximum:"1" example:"0.5" doc:"Least score of the objects wanted; 0 takes the model's default."`
+	Classes   []string `json:"classes,omitempty" nullable:"false" maxItems:"1000" uniqueItems:"true" minLength:"1" maxLength:"100" doc:"Labels wanted; empty means all."`
+	DetectFPS float64  `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second; 0 takes the camera's."`
+	Reason    string   `json:"reason,omitempty" maxLength:"500" doc:"Why, for the history."`
+}
+
+// RunningPath is a client and one of its cameras in a path.
+type RunningPath struct {
+	ClientPath
+	CameraPath
+}
+
+// RequiredPrecondition is the precondition that these records cannot be changed without.
+type RequiredPrecondition struct {
+	IfMatch string `header:"If-Match" example:"\"3\"" doc:"Revision the change is based on, quoted; \"0\" when there is no record yet. Required: 428 without it."`
+}
+
+// at names a running-model record.
+type at struct{ client, camera string }
+
+func (p ClientPath) at() at  { return at{p.ClientID, ""} }
+func (p RunningPath) at() at { return at{p.ClientID, p.CameraID} }
+
+func (s *server) routeRunningModels() {
+	huma.Register(s.huma, operation(http.MethodGet, "/running-models", "list-running-models", "Running models",
+		"List running models", "All records, of clients and of cameras."), s.listRunningModels)
+
+	client := s.runningOperations("/running-models/{client_id}", "client", "a client's cameras run unless they have their own record")
+	huma.Register(s.huma, client.get, func(ctx context.Context, in *ClientPath) (*revised[RunningModel], error) {
+		return s.getRunningModel(ctx, in.at())
+	})
+	huma.Register(s.huma, client.put, func(ctx context.Context, in *struct {
+		ClientPath
+		RequiredPrecondition
+		Body RunningModelChange
+	},
+	) (*revised[RunningModel], error) {
+		return s.putRunningModel(ctx, in.at(), in.IfMatch, in.Body)
+	})
+	huma.Register(s.huma, client.remove, func(ctx context.Context, in *struct {
+		ClientPath
+		RequiredPrecondition
+	},
+	) (*struct{}, error) {
+		return nil, s.deleteRunningModel(ctx, in.at(), in.IfMatch)
+	})
+	huma.Register(s.huma, client.history, func(ctx context.Context, in *ClientPath) (*listed[RunningModel], error) {
+		return s.listRevisions(ctx, in.at())
+	})
+
+	camera := s.runningOperations("/running-models/{client_id}/cameras/{camera_id}", "camera", "one camera runs")
+	huma.Register(s.huma, camera.get, func(ctx context.Context, in *RunningPath) (*revised[RunningModel], error) {
+		return s.getRunningModel(ctx, in.at())
+	})
+	huma.Register(s.huma, camera.put, func(ctx context.Context, in *struct {
+		RunningPath
+		RequiredPrecondition
+		Body RunningModelChange
+	},
+	) (*revised[RunningModel], error) {
+		return s.putRunningModel(ctx, in.at(), in.IfMatch, in.Body)
+	})
+	huma.Register(s.huma, camera.remove, func(ctx context.Context, in *struct {
+		RunningPath
+		RequiredPrecondition
+	},
+	) (*struct{}, error) {
+		return nil, s.deleteRunningModel(ctx, in.at(), in.IfMatch)
+	})
+	huma.Register(s.huma, camera.history, func(ctx context.Context, in *RunningPath) (*listed[RunningModel], error) {
+		return s.listRevisions(ctx, in.at())
+	})
+}
+
+// runningOperations describes the four operations of one level.
+func (s *server) runningOperations(path, level, what string) (ops struct{ get, put, remove, history huma.Operation }) {
+	const tag = "Running models"
+	ops.get = operation(http.MethodGet, path, "get-running-model-of-"+level, tag, "Get what a "+level+" runs",
+		"The model that "+what+". Where no record is set the answer has revision 0, and effective tells what runs.", 404)
+	ops.put = s.revisable(operation(http.MethodPut, path, "set-running-model-of-"+level, tag, "Set what a "+level+" runs",
+		"Sets the model that "+what+". It takes effect within a second, without a restart. 412 when If-Match names another revision "+
+			"than the stored one, with the stored record; 428 without If-Match.", 400, 404, 413, 428))
+	ops.remove = s.revisable(operation(http.MethodDelete, path, "delete-running-model-of-"+level, tag, "Unset what a "+level+" runs",
+		"Removes the record, so that the level above decides.", 404, 428))
+	ops.history = operation(http.MethodGet, path+"/revisions", "list-running-model-revisions-of-"+level, tag, "List what a "+level+" ran",
+		"All revisions of the record, newest first.", 404)
+	return ops
+}
+
+func (s *server) listRunningModels(ctx context.Context, in *struct{ Page }) (*listed[RunningModel], error) {
+	records, err := s.Records.ListRunningModels(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	slices.SortFunc(records, func(a, b store.RunningModel) int {
+		return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.CameraID, b.CameraID))
+	})
+	rows, next, err := window(records, in.Page, func(r store.RunningModel) string { return r.ClientID + "/" + r.CameraID })
+	if err != nil {
+		return nil, err
+	}
+	return newList(rows, next, func(r store.RunningModel) RunningModel {
+		return s.newRunningModel(ctx, records, r)
+	}), nil
+}
+
+func (s *server) getRunningModel(ctx context.Context, a at) (*revised[RunningModel], error) {
+	if err := s.exists(ctx, a); err != nil {
+		return nil, err
+	}
+	r, err := s.runningModel(ctx, a)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &revised[RunningModel]{ETag: etag(r.Revision), Body: r}, nil
+}
+
+func (s *server) putRunningModel(ctx context.Context, a at, ifMatch string, b RunningModelChange) (*revised[RunningModel], error) {
+	if err := s.exists(ctx, a); err != nil {
+		return nil, err
+	}
+	expect, err := requireIfMatch(ifMatch)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkModel(ctx, b); err != nil {
+		return nil, err
+	}
+	r, err := s.Records.PutRunningModel(ctx, store.RunningModel{
+		ClientID: a.client, CameraID: a.camera, Model: b.Model, Version: b.Version, MinScore: b.MinScore,
+		Classes: b.Classes, DetectFPS: b.DetectFPS, UpdatedBy: "api", Reason: b.Reason,
+	}, expect)
+	if err != nil {
+		return nil, s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
+	}
+	s.Announcer.RunningModelChanged(a.client, a.camera, r.Revision)
+	return s.getRunningModel(ctx, a)
+}
+
+func (s *server) deleteRunningModel(ctx context.Context, a at, ifMatch string) error {
+	if err := s.exists(ctx, a); err != nil {
+		return err
+	}
+	expect, err := requireIfMatch(ifMatch)
+	if err != nil {
+		return err
+	}
+	if err := s.Records.DeleteRunningModel(ctx, a.client, a.camera, expect); err != nil {
+		return s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
+	}
+	// Deleting is a revision of its own.
+	s.Announcer.RunningModelChanged(a.client, a.camera, expect+1)
+	return nil
+}
+
+func (s *server) listRevisions(ctx context.Context, a at) (*listed[RunningModel], error) {
+	if err := s.exists(ctx, a); err != nil {
+		return nil, err
+	}
+	records, err := s.Records.ListRunningModels(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	rows, err := s.Records.RunningModelHistory(ctx, a.client, a.camera)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, s.fail(ctx, err)
+	}
+	return newList(rows, "", func(r store.RunningModel) RunningModel { return s.newRunningModel(ctx, records, r) }), nil
+}
+
+// exists answers 404 when the client is unknown, or has no such camera.
+func (s *server) exists(ctx context.Context, a at) error {
+	if _, err := s.Records.Client(ctx, a.client); err != nil {
+		return s.fail(ctx, err)
+	}
+	if a.camera == "" {
+		return nil
+	}
+	c, err := s.Records.Camera(ctx, a.camera)
+	if err == nil && c.ClientID != a.client {
+		err = fmt.Errorf("camera %s of client %s: %w", a.camera, a.client, store.ErrNotFound)
+	}
+	if err != nil {
+		return s.fail(ctx, err)
+	}
+	return nil
+}
+
+// checkModel answers 422 when the wanted model cannot run or has no such classes.
+func (s *server) checkModel(ctx context.Context, b RunningModelChange) error {
+	v, err := s.Records.ModelVersion(ctx, b.Model, b.Version)
+	if errors.Is(err, store.ErrNotFound) && b.Version != 0 {
+		return invalid("body.version", fmt.Sprintf("there is no model %s@%d", b.Model, b.Version))
+	}
+	if err != nil {
+		return s.failReference(ctx, err, "body.model", "there is no model "+b.Model)
+	}
+	var c detect.Contract
+	if err := json.Unmarshal(v.Contract, &c); err != nil {
+		return s.fail(ctx, fmt.Errorf("read contract of model %s: %w", b.Model, err))
+	}
+	for i, class := range b.Classes {
+		if !slices.Contains(c.Labels, class) {
+			return invalid(fmt.Sprintf("body.classes[%d]", i), fmt.Sprintf("model %s@%d has no class %q", v.Model, v.Version, class))
+		}
+	}
+	return nil
+}
+
+// runningModel returns the record in its JSON form, at revision 0 when there is none.
+func (s *server) runningModel(ctx context.Context, a at) (RunningModel, error) {
+	records, err := s.Records.ListRunningModels(ctx)
+	if err != nil {
+		return RunningModel{}, err
+	}
+	r, err := s.Records.RunningModel(ctx, a.client, a.camera)
+	if errors.Is(err, store.ErrNotFound) {
+		r, err = store.RunningModel{ClientID: a.client, CameraID: a.camera}, nil
+	}
+	return s.newRunningModel(ctx, records, r), err
+}
+
+// effective is the record that decides for a camera, or for a client's cameras
+// in general when cameraID is "".
+func (s *server) effective(records []store.RunningModel, clientID, cameraID string) store.RunningModel {
+	name, version := s.Models.Default()
+	e := store.Effective(records, clientID, cameraID, name)
+	if e.ClientID == "" {
+		e.Version = version
+	}
+	return e
+}
+
+func (s *server) newRunningModel(ctx context.Context, records []store.RunningModel, r store.RunningModel) RunningModel {
+	e := s.effective(records, r.ClientID, r.CameraID)
+	from := "default"
+	switch {
+	case e.CameraID != "":
+		from = "camera"
+	case e.ClientID != "":
+		from = "client"
+	}
+	if e.Version == 0 {
+		if v, err := s.Records.ModelVersion(ctx, e.Model, 0); err == nil {
+			e.Version = v.Version
+		}
+	}
+	return RunningModel{
+		ClientID: r.ClientID, CameraID: r.CameraID, Model: r.Model, Version: r.Version, MinScore: r.MinScore,
+		Classes: append([]string{}, r.Classes...), DetectFPS: r.DetectFPS, Revision: r.Revision, Deleted: r.Deleted,
+		UpdatedAt: Time{r.UpdatedAt}, UpdatedBy: r.UpdatedBy, Reason: r.Reason,
+		Effective: Effective{Model: e.Model, Version: e.Version, From: from},
+	}
+}

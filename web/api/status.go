@@ -1,0 +1,68 @@
+package api
+
+import (
+	"detectd/pipeline"
+	"detectd/store"
+)
+
+// Status is the present condition of a camera, counted since its worker started.
+type Status struct {
+	CameraID      string  `json:"camera_id" example:"door" doc:"The camera."`
+	State         string  `json:"state" enum:"disabled,connecting,running,bad_url,refused,timeout,auth_failed,not_found,no_video,unsupported_codec,lost,ended,failed" doc:"What it is doing."`
+	Reason        string  `json:"reason,omitempty" example:"no answer within 10 s" doc:"Why, in words."`
+	Since         Time    `json:"since,omitzero" doc:"When the state began."`
+	NextTry       Time    `json:"next_try,omitzero" doc:"When the next attempt to connect begins."`
+	Codec         string  `json:"codec,omitempty" example:"h264" doc:"Video coding."`
+	Width         int     `json:"width,omitempty" example:"1920" doc:"Pixels."`
+	Height        int     `json:"height,omitempty" example:"1080" doc:"Pixels."`
+	FPS           float64 `json:"fps" example:"25" doc:"Coded pictures per second that arrive."`
+	DetectFPS     float64 `json:"detect_fps" example:"5" doc:"Detections per second that are made."`
+	Units         uint64  `json:"units" doc:"Coded pictures received."`
+	Frames        uint64  `json:"frames" doc:"Pictures decoded."`
+	Inferences    uint64  `json:"inferences" doc:"Pictures that went through the model."`
+	Bytes         uint64  `json:"bytes" doc:"Bytes of video received."`
+	Reconnects    uint64  `json:"reconnects" doc:"How often the connection was made again."`
+	Drops         Drops   `json:"drops" doc:"What was given up, by reason."`
+	LastFrame     Time    `json:"last_frame,omitzero" doc:"Capture time of the newest picture."`
+	Model         string  `json:"model,omitempty" example:"default" doc:"The model that runs."`
+	ModelVersion  int     `json:"model_version,omitempty" example:"1" doc:"Its version."`
+	ModelRevision int64   `json:"model_revision,omitempty" doc:"Revision of the running-model record in use."`
+	ModelError    string  `json:"model_error,omitempty" doc:"Why the wanted model does not run."`
+	Recording     bool    `json:"recording" doc:"Whether video is being recorded."`
+	RecordError   string  `json:"record_error,omitempty" doc:"Why recording does not work."`
+	Clock         string  `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How capture times are obtained."`
+	TimeErrorMS   float64 `json:"time_error_ms,omitempty" doc:"Half-width of the interval that capture times are known to lie in."`
+}
+
+// Drops counts what was given up, by place and reason.
+type Drops struct {
+	Decode  uint64 `json:"decode" doc:"Coded pictures not decoded: the decoder was behind."`
+	Corrupt uint64 `json:"corrupt" doc:"Coded pictures that were damaged."`
+	Stale   uint64 `json:"stale" doc:"Pictures replaced by a newer one before detection."`
+	Failed  uint64 `json:"failed" doc:"Pictures whose detection failed."`
+	Record  uint64 `json:"record" doc:"Coded pictures not recorded: the disk was behind or failed."`
+	Store   uint64 `json:"store" doc:"Annotations or metrics not stored."`
+}
+
+// status is the camera's condition, also while no worker has one.
+func (s *server) status(c store.Camera) Status {
+	if st, ok := s.Cameras.Status(c.ID); ok {
+		return newStatus(st)
+	}
+	state := pipeline.StateConnecting
+	if !c.Enabled {
+		state = pipeline.StateDisabled
+	}
+	return newStatus(pipeline.Status{CameraID: c.ID, State: state, Since: c.UpdatedAt})
+}
+
+func newStatus(s pipeline.Status) Status {
+	return Status{
+		CameraID: s.CameraID, State: string(s.State), Reason: s.Reason, Since: Time{s.Since}, NextTry: Time{s.NextTry},
+		Codec: string(s.Codec), Width: s.Width, Height: s.Height, FPS: s.FPS, DetectFPS: s.DetectFPS,
+		Units: s.Units, Frames: s.Frames, Inferences: s.Inferences, Bytes: s.Bytes, Reconnects: s.Reconnects,
+		Drops: Drops(s.Drops), LastFrame: Time{s.LastFrame},
+		Model: s.Model, ModelVersion: s.ModelVersion, ModelRevision: s.ModelRevision, ModelError: s.ModelError,
+		Recording: s.Recording, RecordError: s.RecordError, Clock: s.Clock, TimeErrorMS: s.TimeErrorMS,
+	}
+}

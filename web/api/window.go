@@ -1,0 +1,42 @@
+package api
+
+import (
+	"encoding/base64"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// window cuts a page out of a list that the store gives whole, ordered by key.
+// The cursor is the last key of the page before.
+func window[T any](rows []T, p Page, key func(T) string) ([]T, string, error) {
+	if p.Cursor != "" {
+		last, err := base64.RawURLEncoding.DecodeString(p.Cursor)
+		if err != nil {
+			return nil, "", invalid("query.cursor", "the cursor is not one this API has given")
+		}
+		first := slices.IndexFunc(rows, func(r T) bool { return strings.Compare(key(r), string(last)) > 0 })
+		if first < 0 {
+			return nil, "", nil
+		}
+		rows = rows[first:]
+	}
+	if len(rows) <= p.Limit {
+		return rows, "", nil
+	}
+	rows = rows[:p.Limit]
+	return rows, base64.RawURLEncoding.EncodeToString([]byte(key(rows[len(rows)-1]))), nil
+}
+
+// revisable documents the 412 of a change under a revision.
+func (s *server) revisable(op huma.Operation) huma.Operation {
+	schema := s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[RevisionProblem](), true, "")
+	op.Responses = map[string]*huma.Response{"412": {
+		Description: http.StatusText(http.StatusPreconditionFailed),
+		Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+	}}
+	return op
+}

@@ -1,0 +1,106 @@
+package health
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"detectd/pipeline"
+)
+
+// cameras knows the condition of all cameras.
+type cameras interface {
+	Statuses() []pipeline.Status
+}
+
+// metric is one figure of a camera.
+type metric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(pipeline.Status) float64
+}
+
+// cameraCollector reads the conditions when it is asked, so it costs nothing
+// between two scrapes and forgets removed cameras by itself.
+type cameraCollector struct {
+	cameras cameras
+	metrics []metric
+	drops   *prometheus.Desc
+	state   *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*cameraCollector)(nil)
+
+// CameraCollector returns the metrics of all cameras: detectd_camera_….
+// Counters begin at 0 when a camera's worker is started.
+func CameraCollector(c cameras) prometheus.Collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("detectd_camera_"+name, help, append([]string{"camera"}, labels...), nil)
+	}
+	counter := func(name, help string, value func(pipeline.Status) float64) metric {
+		return metric{desc(name, help), prometheus.CounterValue, value}
+	}
+	gauge := func(name, help string, value func(pipeline.Status) float64) metric {
+		return metric{desc(name, help), prometheus.GaugeValue, value}
+	}
+	return &cameraCollector{
+		cameras: c,
+		metrics: []metric{
+			counter("units_total", "Coded pictures received.", func(s pipeline.Status) float64 { return float64(s.Units) }),
+			counter("frames_total", "Pictures decoded.", func(s pipeline.Status) float64 { return float64(s.Frames) }),
+			counter("inferences_total", "Pictures that went through the model.", func(s pipeline.Status) float64 { return float64(s.Inferences) }),
+			counter("bytes_total", "Bytes of video received.", func(s pipeline.Status) float64 { return float64(s.Bytes) }),
+			counter("reconnects_total", "Connections made again.", func(s pipeline.Status) float64 { return float64(s.Reconnects) }),
+			gauge("fps", "Coded pictures per second that arrive.", func(s pipeline.Status) float64 { return s.FPS }),
+			gauge("detect_fps", "Detections per second that are made.", func(s pipeline.Status) float64 { return s.DetectFPS }),
+			gauge("recording", "1 while video is being recorded.", func(s pipeline.Status) float64 { return flag(s.Recording) }),
+			gauge("last_frame_timestamp_seconds", "Capture time of the newest picture, 0 without one.", lastFrame),
+		},
+		drops: desc("drops_total", "What was given up, by reason.", "reason"),
+		state: desc("state", "1 for the state that the camera is in.", "state"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *cameraCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range c.metrics {
+		ch <- m.desc
+	}
+	ch <- c.drops
+	ch <- c.state
+}
+
+// Collect implements prometheus.Collector.
+func (c *cameraCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range c.cameras.Statuses() {
+		for _, m := range c.metrics {
+			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s), s.CameraID)
+		}
+		for _, d := range []struct {
+			reason string
+			n      uint64
+		}{
+			{"decode", s.Drops.Decode},
+			{"corrupt", s.Drops.Corrupt},
+			{"stale", s.Drops.Stale},
+			{"failed", s.Drops.Failed},
+			{"record", s.Drops.Record},
+			{"store", s.Drops.Store},
+		} {
+			ch <- prometheus.MustNewConstMetric(c.drops, prometheus.CounterValue, float64(d.n), s.CameraID, d.reason)
+		}
+		ch <- prometheus.MustNewConstMetric(c.state, prometheus.GaugeValue, 1, s.CameraID, string(s.State))
+	}
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func lastFrame(s pipeline.Status) float64 {
+	if s.LastFrame.IsZero() {
+		return 0
+	}
+	return float64(s.LastFrame.UnixMilli()) / 1000
+}
