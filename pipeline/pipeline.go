@@ -115,8 +115,7 @@ func (e *SourceError) Unwrap() error { return e.Err }
 
 // StateOf returns the state and the reason that err stands for.
 func StateOf(err error) (State, string) {
-	var se *SourceError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*SourceError](err); ok {
 		return se.State, se.Reason
 	}
 	return StateFailed, err.Error()

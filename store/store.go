@@ -201,6 +201,7 @@ type Events interface {
 type Results interface {
 	PutResult(ctx context.Context, r Result) error // inserts or replaces by ID
 	Result(ctx context.Context, id string) (Result, error)
+	// ListResults leaves Detections empty.
 	ListResults(ctx context.Context, cameraID string, p Page) ([]Result, string, error)
 	DeleteResult(ctx context.Context, id string) error
 	// UnfinishedResults lists results that are queued or running, oldest first.

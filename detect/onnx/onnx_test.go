@@ -2,6 +2,7 @@ package onnx_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -114,8 +115,8 @@ func rawTensor(x onnx.Tensor) []byte {
 
 // nest appends a message to a model, wrapped in the given fields from the outside in.
 func nest(model, message []byte, fields ...protowire.Number) []byte {
-	for i := len(fields) - 1; i >= 0; i-- {
-		message = protowire.AppendBytes(protowire.AppendTag(nil, fields[i], protowire.BytesType), message)
+	for _, field := range slices.Backward(fields) {
+		message = protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), message)
 	}
 	return append(bytes.Clone(model), message...)
 }

@@ -155,7 +155,7 @@ func (n *Node) encode() ([]byte, error) {
 
 func encodeAttr(name string, value any) ([]byte, error) {
 	a := appendString(nil, 1, name)
-	kind := int64(0) // AttributeProto.AttributeType
+	var kind int64 // AttributeProto.AttributeType
 	switch v := value.(type) {
 	case float32:
 		kind = 1

@@ -37,7 +37,7 @@ func TestSniff(t *testing.T) {
 		require.Equal(t, c.fits, ok, name)
 		if ok {
 			require.Equal(t, int(c.in[3]), got.Input.Width)
-			require.Equal(t, int(c.out[2])-5, len(got.Labels))
+			require.Len(t, got.Labels, int(c.out[2])-5)
 			require.Equal(t, int(max(c.in[0], 0)), got.Input.Batch)
 		}
 	}

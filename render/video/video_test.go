@@ -70,7 +70,8 @@ func read(t *testing.T, path string) []shown {
 			i := 3 * (w*(h/2) + w/2)
 			out = append(out, shown{
 				time.Duration(float64(f.Pts()) * st.TimeBase().Float64() * 1e9).Round(time.Millisecond),
-				w, h, render.Color{B: b[i], G: b[i+1], R: b[i+2]},
+				w, h,
+				render.Color{B: b[i], G: b[i+1], R: b[i+2]},
 			})
 		}
 		if end {

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"math"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -99,12 +100,12 @@ func oldestOfDay(ctx context.Context, txn *badger.Txn, kind byte, camera string,
 // newest shows the entries of one camera, or of all when it is "", newest first.
 func newest(ctx context.Context, txn *badger.Txn, kind byte, camera string, s span, show visit) error {
 	all := days(txn, kind, s)
-	for i := len(all) - 1; i >= 0; i-- {
+	for _, day := range slices.Backward(all) {
 		of := []string{camera}
 		if camera == "" {
-			of = cameras(txn, kind, all[i])
+			of = cameras(txn, kind, day)
 		}
-		more, err := newestOfDay(ctx, txn, kind, of, all[i], s, show)
+		more, err := newestOfDay(ctx, txn, kind, of, day, s, show)
 		if err != nil || !more {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -184,15 +185,7 @@ func marshal(v any) (string, error) {
 // violates says whether err is the breach of a unique, primary key or foreign key rule.
 func violates(err error, rules ...sqlite3.ErrNoExtended) bool {
 	var se sqlite3.Error
-	if !errors.As(err, &se) {
-		return false
-	}
-	for _, rule := range rules {
-		if se.ExtendedCode == rule {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &se) && slices.Contains(rules, se.ExtendedCode)
 }
 
 func isDuplicate(err error) bool {

@@ -8,10 +8,15 @@ import (
 	"detectd/store"
 )
 
-const resultColumns = `id, kind, camera_id, name, from_us, to_us, state, progress, error, mime, sha256, bytes,
-	input, detections, model, version, min_score, created_us, finished_us`
+const (
+	resultStart   = `id, kind, camera_id, name, from_us, to_us, state, progress, error, mime, sha256, bytes, input, `
+	resultEnd     = `, model, version, min_score, created_us, finished_us`
+	resultColumns = resultStart + `detections` + resultEnd
 
-const selectResults = `SELECT ` + resultColumns + ` FROM results`
+	selectResults = `SELECT ` + resultColumns + ` FROM results`
+	// listResults leaves the detections out: those of a long video are megabytes.
+	listResults = `SELECT ` + resultStart + `''` + resultEnd + ` FROM results`
+)
 
 func scanResult(r row) (v store.Result, err error) {
 	var from, to, created, finished int64
@@ -25,7 +30,7 @@ func scanResult(r row) (v store.Result, err error) {
 
 func resultPages() paged[store.Result, string] {
 	return paged[store.Result, string]{
-		what: "results", query: selectResults, timeIn: "created_us", idIn: "id", scan: scanResult,
+		what: "results", query: listResults, timeIn: "created_us", idIn: "id", scan: scanResult,
 		at: func(v store.Result) position[string] { return position[string]{micros(v.CreatedAt), v.ID} },
 	}
 }

@@ -88,11 +88,25 @@ func segmentAt(t *testing.T, s store.Records) {
 		tolerance time.Duration
 		want      int
 	}{
-		{0, 0, 0}, {1, 0, 0}, {3, 0, 2}, {7, 0, 0}, {20, 0, 20}, {29.999, 0, 20},
-		{11, 0, nothing}, {11, 2 * time.Second, 0}, {19, 2 * time.Second, 20}, {15, 2 * time.Second, nothing},
-		{14, 20 * time.Second, 0}, {16, 20 * time.Second, 20},
-		{31, time.Second, 20}, {31.1, time.Second, nothing}, {-0.5, time.Second, 0},
-		{-401, 0, -4000}, {-300, 200 * time.Second, -4000}, {-4001, time.Second, -4000}, {9000, 4 * time.Hour, 20},
+		{0, 0, 0},
+		{1, 0, 0},
+		{3, 0, 2},
+		{7, 0, 0},
+		{20, 0, 20},
+		{29.999, 0, 20},
+		{11, 0, nothing},
+		{11, 2 * time.Second, 0},
+		{19, 2 * time.Second, 20},
+		{15, 2 * time.Second, nothing},
+		{14, 20 * time.Second, 0},
+		{16, 20 * time.Second, 20},
+		{31, time.Second, 20},
+		{31.1, time.Second, nothing},
+		{-0.5, time.Second, 0},
+		{-401, 0, -4000},
+		{-300, 200 * time.Second, -4000},
+		{-4001, time.Second, -4000},
+		{9000, 4 * time.Hour, 20},
 	} {
 		g, err := s.SegmentAt(ctx, "door", at(c.at), c.tolerance)
 		if c.want == nothing {

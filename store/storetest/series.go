@@ -160,9 +160,17 @@ func annotationAt(t *testing.T, s store.Series) {
 		tolerance time.Duration
 		want      int
 	}{
-		{0, 0, 0}, {10, 0, 2}, {10.1, 0, nothing}, {10.1, 100 * time.Millisecond, 2}, {9.9, 100 * time.Millisecond, 2},
-		{7.4, 3 * time.Second, 1}, {7.6, 3 * time.Second, 2}, {-2, time.Second, nothing}, {-2, 2 * time.Second, 0},
-		{23, time.Minute, 4}, {1e6, time.Minute, nothing},
+		{0, 0, 0},
+		{10, 0, 2},
+		{10.1, 0, nothing},
+		{10.1, 100 * time.Millisecond, 2},
+		{9.9, 100 * time.Millisecond, 2},
+		{7.4, 3 * time.Second, 1},
+		{7.6, 3 * time.Second, 2},
+		{-2, time.Second, nothing},
+		{-2, 2 * time.Second, 0},
+		{23, time.Minute, 4},
+		{1e6, time.Minute, nothing},
 	} {
 		at := midnightBefore().Add(time.Duration(c.seconds * float64(time.Second)))
 		a, err := s.AnnotationAt(ctx, "door", at, c.tolerance)

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"detectd/detect"
+	"detectd/detect/model"
+	"detectd/detect/ort"
+	"detectd/pipeline/daemon"
+	"detectd/pipeline/registry"
+	"detectd/store"
+	"detectd/store/blob"
+	"detectd/store/folder"
+	"detectd/store/sqlite"
+)
+
+// withBook opens the models of a data folder, or of the running daemon that
+// owns it, for the time of use.
+func withBook(ctx context.Context, e *env, data string, use func(modelBook) error) error {
+	var book modelBook
+	local, err := openFolderBook(ctx, e, data)
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		book, err = openDaemonBook(ctx, e, data)
+	case err == nil:
+		book = local
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(book), book.Close())
+}
+
+// folderBook works on a data folder that no daemon has open.
+type folderBook struct {
+	*registry.Registry
+	folder  *folder.Folder
+	records *sqlite.Store
+	blobs   *blob.Store
+	runtime *ort.Runtime
+}
+
+func openFolderBook(ctx context.Context, e *env, data string) (b *folderBook, err error) {
+	b = &folderBook{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	log := e.logger("warn", "text")
+	if b.folder, err = folder.Open(data); err != nil {
+		return b, err
+	}
+	if b.records, err = sqlite.Open(ctx, b.folder.DB(), log); err != nil {
+		return b, err
+	}
+	if b.blobs, err = blob.Open(b.folder.BlobsURL()); err != nil {
+		return b, err
+	}
+	library, err := ort.FindLibrary("")
+	if err != nil {
+		return b, err
+	}
+	if b.runtime, err = ort.Open(library); err != nil {
+		return b, err
+	}
+	b.Registry = registry.Open(b.runtime, b.records, b.blobs)
+	return b, daemon.AddDefaultModel(ctx, b.Registry, "")
+}
+
+// List implements modelBook.
+func (b *folderBook) List(ctx context.Context) ([]store.Model, error) {
+	return b.records.ListModels(ctx)
+}
+
+// Close implements modelBook.
+func (b *folderBook) Close() error {
+	var errs []error
+	if b.runtime != nil {
+		errs = append(errs, b.runtime.Close())
+	}
+	if b.blobs != nil {
+		errs = append(errs, b.blobs.Close())
+	}
+	if b.records != nil {
+		errs = append(errs, b.records.Close())
+	}
+	if b.folder != nil {
+		errs = append(errs, b.folder.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// daemonBook reads beside the running daemon and asks it for changes.
+type daemonBook struct {
+	base    string
+	records *sqlite.Store
+}
+
+func openDaemonBook(ctx context.Context, e *env, data string) (*daemonBook, error) {
+	f, address, err := folder.Beside(data)
+	if err != nil {
+		return nil, err
+	}
+	if address == "" {
+		return nil, fmt.Errorf("%s: %w, which does not answer yet", data, store.ErrLocked)
+	}
+	records, err := sqlite.Open(ctx, f.DB(), e.logger("warn", "text"))
+	if err != nil {
+		return nil, err
+	}
+	return &daemonBook{base: address + "api/v1", records: records}, nil
+}
+
+// List implements modelBook. Reading beside the daemon is safe.
+func (b *daemonBook) List(ctx context.Context) ([]store.Model, error) {
+	return b.records.ListModels(ctx)
+}
+
+// Add implements modelBook.
+func (b *daemonBook) Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error) {
+	query := url.Values{"name": {m.Name}}
+	for key, value := range map[string]string{"description": m.Description, "licence": m.Licence, "source": m.Source} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	var answer struct {
+		Name     string      `json:"name"`
+		Versions []modelJSON `json:"versions"`
+	}
+	status, err := b.do(ctx, http.MethodPost, "/models?"+query.Encode(), file, &answer)
+	if err != nil {
+		return store.ModelVersion{}, err
+	}
+	if len(answer.Versions) == 0 {
+		return store.ModelVersion{}, errors.New("the daemon's answer names no version")
+	}
+	v := answer.Versions[0]
+	added := store.ModelVersion{Model: answer.Name, Version: v.Version, SHA256: v.SHA256, Size: v.Bytes, Family: v.Family}
+	if status == http.StatusOK {
+		return added, store.ErrExists
+	}
+	return added, nil
+}
+
+// Remove implements modelBook.
+func (b *daemonBook) Remove(ctx context.Context, name string, version int) error {
+	return b.call(ctx, http.MethodDelete, "/models/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(version), nil, nil)
+}
+
+// Close implements modelBook.
+func (b *daemonBook) Close() error { return b.records.Close() }
+
+func (b *daemonBook) call(ctx context.Context, method, path string, body io.Reader, into any) error {
+	_, err := b.do(ctx, method, path, body, into)
+	return err
+}
+
+// do sends a request and reads the answer. A refusal becomes an error with the
+// daemon's own words.
+func (b *daemonBook) do(ctx context.Context, method, path string, body io.Reader, into any) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, method, b.base+path, body)
+	if err != nil {
+		return 0, fmt.Errorf("ask the running detectd: %w", err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/octet-stream")
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, fmt.Errorf("ask the running detectd: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode >= http.StatusBadRequest {
+		var problem struct {
+			Detail string `json:"detail"`
+		}
+		if err := json.NewDecoder(response.Body).Decode(&problem); err != nil || problem.Detail == "" {
+			problem.Detail = "it answered " + response.Status
+		}
+		return response.StatusCode, errors.New(problem.Detail)
+	}
+	if into == nil {
+		return response.StatusCode, nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return response.StatusCode, fmt.Errorf("read the answer of the running detectd: %w", err)
+	}
+	return response.StatusCode, nil
+}
+
+// openModel opens the model that a one-shot command names: an ONNX file, the
+// default model that came with the program, or a version in a data folder.
+func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string) (detect.Detector, error) {
+	file := name
+	if name == "" || name == "default" {
+		var err error
+		if file, err = daemon.DefaultModelFile(); err != nil {
+			return nil, err
+		}
+	}
+	if strings.HasSuffix(file, ".onnx") || strings.ContainsRune(file, filepath.Separator) {
+		return openModelFile(rt, file)
+	}
+	ref, err := detect.ParseRef(name)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	f, _, err := folder.Beside(data)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", ref, err)
+	}
+	// Reading beside a running daemon is safe: SQLite and the blobs allow it.
+	records, err := sqlite.Open(ctx, f.DB(), e.logger("warn", "text"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = records.Close() }()
+	v, err := records.ModelVersion(ctx, ref.Model, ref.Version)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := blob.Open(f.BlobsURL())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = blobs.Close() }()
+	return registry.Open(rt, records, blobs).Load(ctx, v)
+}
+
+func openModelFile(rt *ort.Runtime, file string) (detect.Detector, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("open model: %w", err)
+	}
+	detector, err := model.Open(rt, data, model.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return detector, nil
+}

@@ -1,0 +1,141 @@
+// Package cli is the command line: one file per command. Results go to standard
+// output, everything else to standard error; errors are one line that says what
+// to do. Exit codes: 0 done, 1 failed, 2 usage or bad settings.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"detectd/pipeline/config"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is an error of the user's input that ends with exit code 2.
+type usageError struct{ err error }
+
+// Error implements error.
+func (e usageError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e usageError) Unwrap() error { return e.err }
+
+// errTold ends a command with exit code 1 whose errors were all printed already.
+var errTold = errors.New("failed")
+
+// env is what commands work with.
+type env struct {
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	version string
+}
+
+// commands is the table of commands.
+type commands struct {
+	Run         runCommand         `cmd:"" help:"Run the daemon: cameras, detection, recording, the page and the API."`
+	Detect      detectCommand      `cmd:"" help:"Detect objects in files, folders or streams, without a daemon."`
+	Simulate    simulateCommand    `cmd:"" help:"Serve files as RTSP cameras."`
+	Models      modelsCommand      `cmd:"" help:"List, show, add and remove models."`
+	CheckConfig checkConfigCommand `cmd:"" help:"Check a settings file and show every mistake."`
+	Openapi     openapiCommand     `cmd:"" help:"Print the OpenAPI description of the HTTP API."`
+	Bench       benchCommand       `cmd:"" help:"Measure what this machine can carry."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+// exitRequest is how kong's --help ends a run without ending the process.
+type exitRequest struct{ code int }
+
+// Main runs one command line and returns the exit code.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, version string) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			request, ok := r.(exitRequest)
+			if !ok {
+				panic(r)
+			}
+			code = request.code
+		}
+	}()
+	e := &env{stdin: stdin, stdout: stdout, stderr: stderr, version: version}
+	parser, err := kong.New(&commands{},
+		kong.Name("detectd"),
+		kong.Description("Object detection on cameras, video files and pictures."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exitRequest{code}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Bind(e),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "detectd:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "detectd: %s (see detectd --help)\n", err)
+		return exitUsage
+	}
+	err = command.Run()
+	var faults config.Errors
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &faults):
+		for _, f := range faults {
+			fmt.Fprintln(stderr, f) // file:line:col first, as editors read it
+		}
+		return exitUsage
+	case errors.As(err, &usageError{}):
+		fmt.Fprintln(stderr, "detectd:", err)
+		return exitUsage
+	case errors.Is(err, errTold), ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitFailed
+	default:
+		fmt.Fprintln(stderr, "detectd:", err)
+		return exitFailed
+	}
+}
+
+// logger makes the process's logger. Log lines go to standard error.
+func (e *env) logger(level, format string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(e.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(e.stderr, options))
+}
+
+// isTerminal tells whether w is a terminal that a person looks at.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // file descriptors are small
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(e *env) error {
+	_, err := fmt.Fprintln(e.stdout, "detectd", e.version)
+	return err
+}

@@ -1,0 +1,249 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"detectd/detect"
+	"detectd/detect/tfjs"
+	"detectd/pipeline/registry"
+	"detectd/store"
+)
+
+type modelsCommand struct {
+	Data string `default:"data" placeholder:"DIR" help:"Data folder (${default}). A running detectd that owns it is asked instead."`
+
+	List           modelsListCommand    `cmd:"" help:"List all models with their versions."`
+	Show           modelsShowCommand    `cmd:"" help:"Show a model: source, licence, contract."`
+	Add            modelsAddCommand     `cmd:"" help:"Add an ONNX file as a new version of a model."`
+	Remove         modelsRemoveCommand  `cmd:"" help:"Remove a version of a model."`
+	ConvertDefault modelsConvertCommand `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
+}
+
+// modelBook is where models are kept: a data folder, or the daemon that owns it.
+type modelBook interface {
+	List(ctx context.Context) ([]store.Model, error)
+	// Add also returns store.ErrExists with the version that has the same file.
+	Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error)
+	Remove(ctx context.Context, name string, version int) error
+	Close() error
+}
+
+type modelsListCommand struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run lists the models.
+func (c modelsListCommand) Run(ctx context.Context, e *env, parent *modelsCommand) error {
+	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+		models, err := b.List(ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(e.stdout, describeAll(models))
+		}
+		w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "MODEL\tFAMILY\tSIZE\tLICENCE\tADDED\tDESCRIPTION")
+		for _, m := range models {
+			for _, v := range m.Versions {
+				fmt.Fprintf(w, "%s@%d\t%s\t%.1f MB\t%s\t%s\t%s\n", m.Name, v.Version, v.Family,
+					float64(v.Size)/1e6, v.Licence, v.CreatedAt.Local().Format(time.DateTime), m.Description)
+			}
+		}
+		return w.Flush()
+	})
+}
+
+type modelsShowCommand struct {
+	Model string `arg:"" help:"NAME, or NAME@VERSION."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// Run shows one version.
+func (c modelsShowCommand) Run(ctx context.Context, e *env, parent *modelsCommand) error {
+	ref, err := detect.ParseRef(c.Model)
+	if err != nil {
+		return usageError{err}
+	}
+	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+		models, err := b.List(ctx)
+		if err != nil {
+			return err
+		}
+		m, v, err := pick(models, ref)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(e.stdout, describe(m, v))
+		}
+		return show(e.stdout, m, v)
+	})
+}
+
+func show(out io.Writer, m store.Model, v store.ModelVersion) error {
+	var contract detect.Contract
+	if err := json.Unmarshal(v.Contract, &contract); err != nil {
+		return fmt.Errorf("read contract: %w", err)
+	}
+	in := contract.Input
+	batch := "dynamic"
+	if in.Batch > 0 {
+		batch = fmt.Sprint(in.Batch)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{
+		{"model", fmt.Sprintf("%s@%d", m.Name, v.Version)},
+		{"description", m.Description},
+		{"licence", v.Licence},
+		{"source", v.Source},
+		{"family", v.Family},
+		{"input", fmt.Sprintf("%s %dx%d %s %s, %s, batch %s", in.Name, in.Width, in.Height, in.Layout, in.Colour, in.Resize, batch)},
+		{"labels", fmt.Sprintf("%d: %s", len(contract.Labels), strings.Join(contract.Labels, ", "))},
+		{"score, overlap", fmt.Sprintf("at least %g, NMS above %g", contract.MinScore, contract.NMSIoU)},
+		{"file", fmt.Sprintf("%d bytes, sha256 %s", v.Size, v.SHA256)},
+		{"added", v.CreatedAt.Local().Format(time.DateTime)},
+	} {
+		if row[1] != "" {
+			fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+		}
+	}
+	return w.Flush()
+}
+
+type modelsAddCommand struct {
+	File        string `arg:"" help:"ONNX file."`
+	Name        string `placeholder:"NAME" help:"Model to add it to (default: the file's name)."`
+	Description string `help:"What the model is."`
+	Licence     string `help:"Its licence."`
+	Source      string `help:"Where it comes from."`
+}
+
+// Help implements kong.HelpProvider.
+func (modelsAddCommand) Help() string {
+	return `How the file is to be fed and read is found out from its inputs and outputs, and
+checked by running it once. What is not an ONNX detector is refused.`
+}
+
+// Run adds a file.
+func (c modelsAddCommand) Run(ctx context.Context, e *env, parent *modelsCommand) error {
+	name := c.Name
+	if name == "" {
+		name = store.Slug(strings.TrimSuffix(filepath.Base(c.File), filepath.Ext(c.File)), "model")
+	}
+	file, err := os.Open(c.File)
+	if err != nil {
+		return fmt.Errorf("open model: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+		v, err := b.Add(ctx, registry.New{Name: name, Description: c.Description, Licence: c.Licence, Source: c.Source}, file)
+		if errors.Is(err, store.ErrExists) {
+			_, err = fmt.Fprintf(e.stdout, "%s is %s@%d already\n", c.File, v.Model, v.Version)
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.File, err)
+		}
+		_, err = fmt.Fprintf(e.stdout, "added %s@%d (%s)\n", v.Model, v.Version, v.Family)
+		return err
+	})
+}
+
+type modelsRemoveCommand struct {
+	Model string `arg:"" help:"NAME@VERSION."`
+}
+
+// Run removes a version.
+func (c modelsRemoveCommand) Run(ctx context.Context, e *env, parent *modelsCommand) error {
+	ref, err := detect.ParseRef(c.Model)
+	if err == nil && ref.Version == 0 {
+		err = fmt.Errorf("model %q: name the version too, as in %s@1", c.Model, c.Model)
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+		if err := b.Remove(ctx, ref.Model, ref.Version); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(e.stdout, "removed", ref)
+		return err
+	})
+}
+
+type modelsConvertCommand struct {
+	Dir string `arg:"" help:"Folder of the TensorFlow.js model."`
+	Out string `arg:"" help:"ONNX file to write."`
+}
+
+// Run converts the default model.
+func (c modelsConvertCommand) Run() error {
+	out, err := os.CreateTemp(filepath.Dir(c.Out), ".convert-*")
+	if err != nil {
+		return fmt.Errorf("write model: %w", err)
+	}
+	defer func() { _ = os.Remove(out.Name()) }()
+	if err := errors.Join(tfjs.Convert(c.Dir, out), out.Chmod(0o644), out.Close()); err != nil {
+		return fmt.Errorf("convert %s: %w", c.Dir, err)
+	}
+	return os.Rename(out.Name(), c.Out)
+}
+
+// pick finds the version that ref names.
+func pick(models []store.Model, ref detect.Ref) (store.Model, store.ModelVersion, error) {
+	for _, m := range models {
+		for _, v := range m.Versions {
+			if m.Name == ref.Model && (ref.Version == 0 || ref.Version == v.Version) {
+				return m, v, nil
+			}
+		}
+	}
+	return store.Model{}, store.ModelVersion{}, fmt.Errorf("model %s: %w", ref, store.ErrNotFound)
+}
+
+// modelJSON is how models are printed as JSON: one version with its model.
+type modelJSON struct {
+	Name        string          `json:"name"`
+	Version     int             `json:"version"`
+	Description string          `json:"description"`
+	Licence     string          `json:"licence"`
+	Source      string          `json:"source"`
+	Family      string          `json:"family"`
+	SHA256      string          `json:"sha256"`
+	Bytes       int64           `json:"bytes"`
+	CreatedAt   time.Time       `json:"created_at"`
+	Contract    json.RawMessage `json:"contract"`
+}
+
+func describe(m store.Model, v store.ModelVersion) modelJSON {
+	return modelJSON{
+		Name: m.Name, Version: v.Version, Description: m.Description, Licence: v.Licence, Source: v.Source,
+		Family: v.Family, SHA256: v.SHA256, Bytes: v.Size, CreatedAt: v.CreatedAt, Contract: v.Contract,
+	}
+}
+
+func describeAll(models []store.Model) []modelJSON {
+	out := []modelJSON{}
+	for _, m := range models {
+		for _, v := range m.Versions {
+			out = append(out, describe(m, v))
+		}
+	}
+	return out
+}
+
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}

@@ -1,0 +1,128 @@
+package daemon
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"detectd/pipeline/config"
+)
+
+// Config is config.yaml: every key has a default, so no file is needed. What
+// operators change at run time (cameras, clients, running models) is not here
+// but in the data folder.
+type Config struct {
+	Listen       string   `yaml:"listen"`
+	AllowedHosts []string `yaml:"allowed_hosts"`
+	Data         string   `yaml:"data"`
+	Demo         bool     `yaml:"demo"`
+
+	Log     LogConfig     `yaml:"log"`
+	Runtime RuntimeConfig `yaml:"runtime"`
+	Sources SourcesConfig `yaml:"sources"`
+	Detect  DetectConfig  `yaml:"detect"`
+	Record  RecordConfig  `yaml:"record"`
+	Keep    KeepConfig    `yaml:"keep"`
+	Upload  UploadConfig  `yaml:"upload"`
+}
+
+// LogConfig is the section log.
+type LogConfig struct {
+	Level  string `yaml:"level" oneof:"debug info warn error"`
+	Format string `yaml:"format" oneof:"text json"`
+}
+
+// RuntimeConfig is the section runtime.
+type RuntimeConfig struct {
+	Library string `yaml:"library"`
+}
+
+// SourcesConfig is the section sources.
+type SourcesConfig struct {
+	Folders     []string      `yaml:"folders"`
+	DialTimeout time.Duration `yaml:"dial_timeout" min:"100ms" max:"1m"`
+	ReadTimeout time.Duration `yaml:"read_timeout" min:"100ms" max:"5m"`
+}
+
+// DetectConfig is the section detect.
+type DetectConfig struct {
+	Model    string        `yaml:"model"`
+	FPS      float64       `yaml:"fps" min:"0.1" max:"60"`
+	Workers  int           `yaml:"workers" min:"0" max:"256"`
+	MaxBatch int           `yaml:"max_batch" min:"1" max:"64"`
+	MaxWait  time.Duration `yaml:"max_wait" min:"0s" max:"1s"`
+}
+
+// RecordConfig is the section record.
+type RecordConfig struct {
+	Segment  time.Duration `yaml:"segment" min:"1s" max:"10m"`
+	MaxBytes int64         `yaml:"max_bytes" unit:"bytes" min:"0"`
+	MaxAge   time.Duration `yaml:"max_age" min:"0s"`
+	Reserve  int64         `yaml:"reserve" unit:"bytes" min:"0"`
+}
+
+// KeepConfig is the section keep.
+type KeepConfig struct {
+	Annotations time.Duration `yaml:"annotations" min:"1h"`
+}
+
+// UploadConfig is the section upload.
+type UploadConfig struct {
+	PictureBytes  int64 `yaml:"picture_bytes" unit:"bytes" min:"1KiB" max:"1GiB"`
+	PicturePixels int64 `yaml:"picture_pixels" min:"1" max:"500000000"`
+	VideoBytes    int64 `yaml:"video_bytes" unit:"bytes" min:"1KiB"`
+	VideoFrames   int   `yaml:"video_frames" min:"1"`
+}
+
+// DefaultConfig is what runs without a file.
+func DefaultConfig() Config {
+	return Config{
+		Listen: "127.0.0.1:8420",
+		Data:   "data",
+		Demo:   true,
+		Log:    LogConfig{Level: "info", Format: "text"},
+		Sources: SourcesConfig{
+			DialTimeout: 5 * time.Second,
+			ReadTimeout: 10 * time.Second,
+		},
+		Detect: DetectConfig{Model: "default", FPS: 5, MaxBatch: 8},
+		Record: RecordConfig{
+			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, Reserve: 2 << 30,
+		},
+		Keep: KeepConfig{Annotations: 7 * 24 * time.Hour},
+		Upload: UploadConfig{
+			PictureBytes: 32 << 20, PicturePixels: 64_000_000, VideoBytes: 2 << 30, VideoFrames: 30_000,
+		},
+	}
+}
+
+// Validate implements config.Validator.
+func (c Config) Validate(report func(key, message string)) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		report("listen", fmt.Sprintf("%q is not HOST:PORT, such as 127.0.0.1:8420", c.Listen))
+	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		report("listen", fmt.Sprintf("port %q is not a number from 0 to 65535", port))
+	} else if host != "localhost" && net.ParseIP(host) == nil {
+		report("listen", fmt.Sprintf("%q is not an IP address or localhost", host))
+	}
+	if c.Data == "" {
+		report("data", "must name a folder")
+	}
+}
+
+// LoadConfig reads a file over the defaults. An empty name gives the defaults.
+// The error lists every fault, each with file, line and column.
+func LoadConfig(file string) (Config, error) {
+	cfg := DefaultConfig()
+	if file == "" {
+		return cfg, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return cfg, fmt.Errorf("read settings: %w", err)
+	}
+	return cfg, config.Decode(file, data, &cfg)
+}

@@ -1,0 +1,257 @@
+// Package daemon is the composition root: it builds the stores, the bus, the
+// stages and the web server from the settings, runs them, and stops them in the
+// order in which nothing is lost.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"detectd/detect/ort"
+	"detectd/pipeline/bus"
+	"detectd/pipeline/camera"
+	"detectd/pipeline/decode"
+	"detectd/pipeline/frame"
+	"detectd/pipeline/registry"
+	"detectd/pipeline/simulate"
+	"detectd/pipeline/stage/infer"
+	"detectd/pipeline/stage/journal"
+	"detectd/pipeline/stage/live"
+	"detectd/pipeline/stage/persist"
+	"detectd/pipeline/stage/publish"
+	"detectd/pipeline/stage/record"
+	"detectd/pipeline/stage/render"
+	"detectd/pipeline/stage/report"
+	"detectd/pipeline/stage/retain"
+	"detectd/pipeline/stage/upload"
+	"detectd/store/badger"
+	"detectd/store/blob"
+	"detectd/store/folder"
+	"detectd/store/sqlite"
+	"detectd/web"
+	"detectd/web/health"
+)
+
+// Options are what the command line adds to the settings.
+type Options struct {
+	Sources []string // cameras to add: URLs and files
+	Share   string   // folder of the default model and the demo video; "" finds the installed one
+	Version string
+	Log     *slog.Logger
+}
+
+// Daemon is everything that runs. Make one with New, Run it, then Close it.
+type Daemon struct {
+	cfg     Config
+	opts    Options
+	log     *slog.Logger
+	started time.Time
+	closers []func() error // in the order of opening
+
+	folder   *folder.Folder
+	records  *sqlite.Store
+	series   *badger.Store
+	blobs    *blob.Store
+	bus      *bus.Bus
+	runtime  *ort.Runtime
+	registry *registry.Registry
+	pool     frame.Pool
+
+	sources  *sources
+	cameras  *camera.Manager
+	infer    *infer.Stage
+	persist  *persist.Writer
+	publish  *publish.Publisher
+	report   *report.Stage
+	journal  *journal.Stage
+	render   *render.Stage
+	upload   *upload.Stage
+	retain   *retain.Retention
+	demo     *simulate.Server
+	server   *web.Server
+	listener net.Listener
+	feed     *feed
+	metrics  *prometheus.Registry
+	latency  *health.Latency
+
+	forget chan string // ids of deleted cameras
+
+	mu        sync.RWMutex // guards what follows
+	lives     map[string]*live.Live
+	recorders map[string]*record.Recorder
+}
+
+// New acquires everything, starts nothing, and gives all back on an error.
+func New(ctx context.Context, cfg Config, opts Options) (d *Daemon, err error) {
+	d = &Daemon{
+		cfg: cfg, opts: opts, log: opts.Log, started: time.Now(),
+		lives: map[string]*live.Live{}, recorders: map[string]*record.Recorder{}, forget: make(chan string, forgetQueue), metrics: prometheus.NewRegistry(),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	decode.Quiet()
+	for _, open := range []func(context.Context) error{
+		d.listen, d.openStores, d.openDetection, d.openStages, d.openRecords, d.openWeb,
+	} {
+		if err := open(ctx); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// listen comes first: a bad or taken address must not leave anything behind.
+func (d *Daemon) listen(context.Context) (err error) {
+	if d.listener, err = web.Listen(d.cfg.Listen); err != nil {
+		return err
+	}
+	d.onClose(func() error {
+		if err := d.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil // the server has closed it
+	})
+	return nil
+}
+
+func (d *Daemon) openStores(ctx context.Context) (err error) {
+	if d.folder, err = folder.Open(d.cfg.Data); err != nil {
+		return err
+	}
+	d.onClose(d.folder.Close)
+	if d.records, err = sqlite.Open(ctx, d.folder.DB(), d.log); err != nil {
+		return err
+	}
+	d.onClose(d.records.Close)
+	if err := d.records.BindFolder(ctx, d.folder.ID()); err != nil {
+		return err
+	}
+	if d.series, err = badger.Open(d.folder.Series(), d.cfg.Keep.Annotations, d.log); err != nil {
+		return err
+	}
+	d.onClose(d.series.Close)
+	if d.blobs, err = blob.Open(d.folder.BlobsURL()); err != nil {
+		return err
+	}
+	d.onClose(d.blobs.Close)
+	if d.bus, err = bus.Open(ctx, bus.Config{Folder: d.folder.Bus()}, d.log); err != nil {
+		return err
+	}
+	d.onClose(d.bus.Close)
+	return nil
+}
+
+func (d *Daemon) openDetection(context.Context) error {
+	library, err := ort.FindLibrary(d.cfg.Runtime.Library)
+	if err != nil {
+		return err
+	}
+	if d.runtime, err = ort.Open(library); err != nil {
+		return err
+	}
+	d.onClose(d.runtime.Close)
+	d.registry = registry.Open(d.runtime, d.records, d.blobs)
+	return nil
+}
+
+func (d *Daemon) onClose(f func() error) { d.closers = append(d.closers, f) }
+
+// Close gives back what New acquired. Run must have ended. Idempotent.
+func (d *Daemon) Close() error {
+	var errs []error
+	for _, closer := range slices.Backward(d.closers) {
+		errs = append(errs, closer())
+	}
+	d.closers = nil
+	d.pool.Close()
+	return errors.Join(errs...)
+}
+
+// URL is the address of the page.
+func (d *Daemon) URL() string { return d.server.URL() }
+
+// Run works until ctx ends (nil) or a stage breaks. serving is called once, when
+// the page and the API answer.
+func (d *Daemon) Run(ctx context.Context, serving func()) error {
+	root, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	sinks, engines, edges := newLayer(ctx, fail), newLayer(ctx, fail), newLayer(ctx, fail)
+	err := d.start(root, sinks, engines, edges, serving)
+	if err == nil {
+		<-root.Done()
+		if ctx.Err() == nil {
+			err = context.Cause(root)
+		}
+	}
+	d.log.Info("stopping")
+	edges.stop()
+	engines.stop()
+	sinks.stop()
+	return err
+}
+
+// start starts the layers from the bottom: those that listen before those that speak.
+func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, serving func()) error {
+	sinks.run("report", d.report.Run)
+	sinks.run("journal", d.journal.Run)
+	sinks.run("persist", d.persist.Run)
+	sinks.run("series", d.series.Run)
+	sinks.run("latency", d.measureLatency)
+	if err := errors.Join(waitReady(ctx, d.report.Ready()), waitReady(ctx, d.journal.Ready())); err != nil {
+		return err
+	}
+	loaded := make(chan struct{})
+	engines.run("detection", func(ctx context.Context) error { return d.infer.Run(ctx, loaded) })
+	if err := waitReady(ctx, loaded); err != nil {
+		return err
+	}
+	edges.run("feed", d.feed.Run)
+	edges.run("web", d.server.Run)
+	if err := d.folder.SetAddress(d.URL()); err != nil {
+		return err
+	}
+	serving()
+	if d.demo != nil {
+		edges.run("demo", d.demo.Run)
+	}
+	edges.run("cameras", d.cameras.Run)
+	edges.run("render", d.render.Run)
+	edges.run("retention", d.retain.Run)
+	edges.run("forget", d.runForget)
+	return nil
+}
+
+// workers is how many inferences run at the same time.
+func (d *Daemon) workers() int {
+	if d.cfg.Detect.Workers > 0 {
+		return d.cfg.Detect.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// measureLatency feeds the histogram at /metrics.
+func (d *Daemon) measureLatency(ctx context.Context) error {
+	return d.bus.Subscribe(ctx, nil, func(m bus.Message) {
+		var i bus.Inference
+		if err := m.Decode(&i); err != nil {
+			d.log.Error("read announcement", "subject", m.Subject, "error", err)
+			return
+		}
+		d.latency.Observe(i.CameraID, i.Latency)
+	}, bus.Under(bus.Inferences))
+}
+
+// String names the daemon in logs.
+func (d *Daemon) String() string { return fmt.Sprintf("detectd %s at %s", d.opts.Version, d.URL()) }

@@ -1,0 +1,39 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// DefaultModelFile is the file of the model that came with the program.
+func DefaultModelFile() (string, error) { return findShare("", defaultModel) }
+
+// findShare finds a file that is installed beside the program: in share/ next to
+// it, or in ../share/detectd as packages install it; or in the folder given.
+func findShare(share, name string) (string, error) {
+	if share != "" {
+		return filepath.Join(share, name), nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", name, err)
+	}
+	if real, err := filepath.EvalSymlinks(exe); err == nil {
+		exe = real
+	}
+	folder := filepath.Dir(exe)
+	tried := []string{
+		filepath.Join(folder, "share", name),
+		filepath.Join(folder, "..", "share", "detectd", name),
+	}
+	for _, path := range tried {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is in neither of %s: run make build", name, tried)
+}
+
+// DemoVideoFile is the video of the demo camera.
+func DemoVideoFile() (string, error) { return findShare("", demoVideo) }

@@ -1,0 +1,157 @@
+package daemon
+
+import (
+	"context"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"detectd/detect"
+	"detectd/detect/batch"
+	"detectd/pipeline"
+	"detectd/pipeline/bus"
+	"detectd/pipeline/camera"
+	"detectd/pipeline/decode"
+	"detectd/pipeline/frame"
+	"detectd/pipeline/stage/annotate"
+	"detectd/pipeline/stage/infer"
+	"detectd/pipeline/stage/journal"
+	"detectd/pipeline/stage/live"
+	"detectd/pipeline/stage/persist"
+	"detectd/pipeline/stage/publish"
+	"detectd/pipeline/stage/record"
+	"detectd/pipeline/stage/render"
+	"detectd/pipeline/stage/report"
+	"detectd/pipeline/stage/retain"
+	"detectd/pipeline/stage/track"
+	"detectd/pipeline/stage/upload"
+	"detectd/store"
+)
+
+// openStages builds the stages; a new one is a line here and one in start.
+func (d *Daemon) openStages(context.Context) (err error) {
+	d.sources = newSources(d.cfg.Sources, d.log)
+	d.infer = infer.New(infer.Config{
+		Default: d.cfg.Detect.Model, DetectFPS: d.cfg.Detect.FPS,
+		Batch: batch.Config{MaxBatch: d.cfg.Detect.MaxBatch, MaxWait: d.cfg.Detect.MaxWait, Workers: d.workers()},
+	}, d.registry.Load, d.records, d.bus, d.log)
+	d.cameras = camera.NewManager(d.records, d.bus, camera.Deps{
+		Open: d.sources.Open, Taps: d.taps, Annotator: d.annotator, Detector: detector{d.infer},
+		Decoder: func(f pipeline.Format, pool *frame.Pool) (camera.Decoder, error) {
+			return decode.New(f, pool, decode.Options{})
+		},
+		Retry: camera.DefaultRetry(), Log: d.log,
+	})
+	d.persist = persist.New(persist.Config{}, d.series, d.records, d.cameras.DroppedByStore, d.log)
+	d.publish = publish.New(d.bus)
+	d.report = report.New(report.Config{}, d.bus, d.records, d.series, d.log)
+	d.journal = journal.New(journal.Config{}, d.bus, d.records, d.log)
+	d.render = render.New(render.Config{
+		Temp: d.folder.Temp(), Media: d.folder.Media(), MaxFrames: d.cfg.Upload.VideoFrames,
+	}, render.Deps{
+		Results: d.records, Segments: recordings{d.records, d.growing}, Series: d.series, Blobs: d.blobs, Bus: d.bus,
+		Detector: d.borrow, Latest: d.cameras.Latest, Log: d.log,
+		Tracker: func() render.Tracker {
+			var n int
+			return track.New(track.Config{}, func() string { n++; return strconv.Itoa(n) })
+		},
+	})
+	d.upload = upload.New(upload.Config{
+		Temp: d.folder.Temp(), PictureBytes: d.cfg.Upload.PictureBytes, PicturePixels: d.cfg.Upload.PicturePixels,
+		VideoBytes: d.cfg.Upload.VideoBytes, VideoFrames: d.cfg.Upload.VideoFrames,
+	}, upload.Deps{Results: d.records, Blobs: d.blobs, Bus: d.bus, Detector: d.borrow, Log: d.log})
+	d.retain, err = retain.New(retain.Config{
+		Root: d.folder.Media(), MaxBytes: d.cfg.Record.MaxBytes, MaxAge: d.cfg.Record.MaxAge, Reserve: d.cfg.Record.Reserve,
+	}, d.records, d.log, func(segments int, bytes int64) {
+		d.log.Info("old recordings deleted", "segments", segments, "bytes", bytes)
+	})
+	return err
+}
+
+// borrow opens a model for one use; no name means the default model.
+func (d *Daemon) borrow(ctx context.Context, ref detect.Ref) (detect.Detector, detect.Ref, error) {
+	if ref.Model == "" {
+		ref = detect.Ref{Model: d.cfg.Detect.Model}
+	}
+	v, err := d.registry.Find(ctx, ref)
+	if err != nil {
+		return nil, ref, err
+	}
+	det, err := d.registry.Load(ctx, v)
+	return det, detect.Ref{Model: v.Model, Version: v.Version}, err
+}
+
+// taps are what receives a camera's video beside the decoder.
+func (d *Daemon) taps(c store.Camera, h camera.Hooks) ([]camera.Tap, error) {
+	l := live.New(c.ID, d.log)
+	d.mu.Lock()
+	d.lives[c.ID] = l
+	delete(d.recorders, c.ID)
+	d.mu.Unlock()
+	if c.Record != camera.RecordContinuous {
+		return []camera.Tap{l}, nil
+	}
+	recorder, err := record.New(record.Config{
+		Root: d.folder.Media(), CameraID: c.ID, SegmentLength: d.cfg.Record.Segment,
+	}, d.records, d.log, record.Hooks{
+		Segment: func(s store.Segment) {
+			d.bus.Publish(bus.Subject(bus.Segments, c.ID), bus.Segment{
+				ID: s.ID, CameraID: s.CameraID, Start: s.Start, End: s.End, Bytes: s.Bytes, Frames: s.Frames,
+			})
+		},
+		Status: h.Trouble, Dropped: h.Dropped,
+		Salvaged: func(kept, removed int) {
+			d.log.Warn("recordings that an earlier run left open", "camera", c.ID, "kept", kept, "removed", removed)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.recorders[c.ID] = recorder
+	d.mu.Unlock()
+	return []camera.Tap{l, recorder}, nil
+}
+
+// annotator gives a camera its tracker and sends what it finds to store and bus.
+func (d *Daemon) annotator(c store.Camera) camera.Annotator {
+	// Track ids are unique for ever: the time of this start makes them so.
+	prefix := c.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + "-"
+	var n atomic.Int64
+	tracker := track.New(track.Config{}, func() string { return prefix + strconv.FormatInt(n.Add(1), 10) })
+	return annotate.New(annotate.Config{}, tracker, findings{d})
+}
+
+// findings passes annotations and tracks on.
+type findings struct{ d *Daemon }
+
+// Annotations implements annotate.Out.
+func (f findings) Annotations(as []store.Annotation) {
+	f.d.persist.Annotations(as)
+	f.d.publish.Annotations(as)
+}
+
+// Track implements annotate.Out.
+func (f findings) Track(t store.Track) {
+	f.d.persist.Track(t)
+	f.d.publish.Track(t)
+}
+
+// detector lets cameras use the inference stage.
+type detector struct{ stage *infer.Stage }
+
+// Submit implements camera.Detector.
+func (a detector) Submit(cameraID string, f *frame.Frame, done func(camera.Result)) {
+	a.stage.Submit(cameraID, f, func(r infer.Result) { done(camera.Result(r)) })
+}
+
+// Assignment implements camera.Detector.
+func (a detector) Assignment(cameraID string) camera.Assignment {
+	return camera.Assignment(a.stage.Assignment(cameraID))
+}
+
+// mediaPath is the file of a segment.
+func (d *Daemon) mediaPath(s store.Segment) string {
+	return filepath.Join(d.folder.Media(), filepath.FromSlash(s.Path))
+}
