@@ -1,0 +1,150 @@
+// The calls of the HTTP API that the page makes, one function each.
+import { request, upload, url, type Query } from "./http";
+import type * as t from "./types";
+
+export * from "./types";
+export { ApiError, messageOf } from "./http";
+
+const id = encodeURIComponent;
+type Signal = AbortSignal | undefined;
+
+async function list<T>(path: string, query: Query, signal?: Signal): Promise<{ items: T[]; next?: string }> {
+  const page = await request<t.List<T>>("GET", path, { query, signal });
+  return { items: page.items ?? [], ...(page.next ? { next: page.next } : {}) };
+}
+
+/** Follows the cursors of a list up to max items. */
+async function all<T>(path: string, query: Query, max: number, signal?: Signal): Promise<T[]> {
+  const out: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await list<T>(path, { ...query, limit: Math.min(1000, max - out.length), cursor }, signal);
+    out.push(...page.items);
+    cursor = page.next;
+  } while (cursor && out.length < max);
+  return out;
+}
+
+export const clients = {
+  list: (signal?: Signal) => all<t.Client>("/clients", {}, 5000, signal),
+  create: (body: { name: string }) => request<t.Client>("POST", "/clients", { body }),
+  update: (c: t.Client, name: string) =>
+    request<t.Client>("PUT", `/clients/${id(c.id)}`, { body: { name }, ifMatch: c.revision }),
+  remove: (c: t.Client) => request<undefined>("DELETE", `/clients/${id(c.id)}`, { ifMatch: c.revision }),
+};
+
+export const cameras = {
+  list: (signal?: Signal) => all<t.Camera>("/cameras", {}, 5000, signal),
+  get: (camera: string, signal?: Signal) => request<t.Camera>("GET", `/cameras/${id(camera)}`, { signal }),
+  create: (body: t.CameraInput) => request<t.Camera>("POST", "/cameras", { body }),
+  update: (camera: string, revision: number, body: t.CameraInput) =>
+    request<t.Camera>("PUT", `/cameras/${id(camera)}`, { body, ifMatch: revision }),
+  remove: (camera: string, revision: number) =>
+    request<undefined>("DELETE", `/cameras/${id(camera)}`, { ifMatch: revision }),
+  frame: (camera: string, time = "latest", boxes = false) =>
+    url(`/cameras/${id(camera)}/frames/${id(time)}.jpg`, boxes ? { boxes } : {}),
+  hls: (camera: string) => url(`/cameras/${id(camera)}/live/index.m3u8`),
+};
+
+export interface Span {
+  camera_id?: string;
+  from?: string;
+  to?: string;
+}
+
+export const detections = {
+  list: (q: Span & { label?: string; kind?: string; limit?: number; cursor?: string }, signal?: Signal) =>
+    list<t.Detection>("/detections", { ...q }, signal),
+  image: (file: Blob, q: { model?: string; score?: number }, onProgress: (p: number) => void, signal?: Signal) =>
+    upload<t.PictureDetections>("/detections/image", { ...q, save: true }, form(file), onProgress, signal),
+  video: (file: Blob, q: { model?: string; score?: number }, onProgress: (p: number) => void, signal?: Signal) =>
+    upload<t.Result>("/detections/video", { ...q }, form(file), onProgress, signal),
+};
+
+function form(file: Blob): FormData {
+  const data = new FormData();
+  data.append("file", file);
+  return data;
+}
+
+/** Per frame, oldest first. Pages go on from the time after the last frame. */
+export async function annotations(q: Required<Span>, max: number, signal?: Signal): Promise<t.Annotation[]> {
+  const out: t.Annotation[] = [];
+  let from = q.from;
+  while (out.length < max) {
+    const { items } = await list<t.Annotation>("/annotations", { ...q, from, limit: 1000 }, signal);
+    out.push(...items);
+    const last = items.at(-1);
+    if (!last || items.length < 1000) break;
+    from = new Date(Date.parse(last.time) + 1).toISOString();
+  }
+  return out;
+}
+
+export const recordings = (q: Span & { camera_id: string }, signal?: Signal) =>
+  all<t.Recording>("/recordings", { ...q }, 20000, signal);
+
+export const tracks = {
+  list: (q: Span & { label?: string; limit?: number; cursor?: string }, signal?: Signal) =>
+    list<t.Track>("/tracks", { ...q }, signal),
+  all: (q: Span & { label?: string }, max: number, signal?: Signal) => all<t.Track>("/tracks", { ...q }, max, signal),
+};
+
+export const results = {
+  list: (q: { camera_id?: string; limit?: number; cursor?: string }, signal?: Signal) =>
+    list<t.Result>("/results", q, signal),
+  get: (result: string, signal?: Signal) => request<t.Result>("GET", `/results/${id(result)}`, { signal }),
+  still: (camera: string, time: string) =>
+    request<t.Result>("POST", "/results", { body: { kind: "still", camera_id: camera, time } }),
+  clip: (camera: string, from: string, to: string) =>
+    request<t.Result>("POST", "/results", { body: { kind: "clip", camera_id: camera, from, to } }),
+  detections: (result: string, signal?: Signal) =>
+    list<t.FrameDetections>(`/results/${id(result)}/detections`, {}, signal).then((l) => l.items),
+  remove: (result: string) => request<undefined>("DELETE", `/results/${id(result)}`),
+};
+
+export const events = (q: Span & { kind?: string; limit?: number; cursor?: string }, signal?: Signal) =>
+  list<t.LogEvent>("/events", { ...q }, signal);
+
+export const models = {
+  list: (signal?: Signal) => all<t.Model>("/models", {}, 5000, signal),
+  add: (q: { name: string; description?: string; licence?: string; source?: string }, file: Blob, p: (v: number) => void) =>
+    upload<t.Model>("/models", q, new Blob([file], { type: "application/octet-stream" }), p),
+  removeVersion: (model: string, version: number) =>
+    request<undefined>("DELETE", `/models/${id(model)}/versions/${version}`),
+};
+
+function runningPath(client: string, camera: string): string {
+  return `/running-models/${id(client)}${camera ? `/cameras/${id(camera)}` : ""}`;
+}
+
+export const running = {
+  list: (signal?: Signal) => all<t.RunningModel>("/running-models", {}, 5000, signal),
+  get: (client: string, camera: string, signal?: Signal) =>
+    request<t.RunningModel>("GET", runningPath(client, camera), { signal }),
+  put: (client: string, camera: string, revision: number, body: t.RunningModelInput) =>
+    request<t.RunningModel>("PUT", runningPath(client, camera), { body, ifMatch: revision }),
+  remove: (client: string, camera: string, revision: number) =>
+    request<undefined>("DELETE", runningPath(client, camera), { ifMatch: revision }),
+  history: (client: string, camera: string, signal?: Signal) =>
+    list<t.RunningModel>(`${runningPath(client, camera)}/revisions`, {}, signal).then((l) => l.items),
+};
+
+/** The most rows that one report answer holds; there are no further pages. */
+export const REPORT_ROWS = 1000;
+
+export const reports = (
+  q: { period: "hour" | "day"; camera_id?: string; model?: string; from?: string; to?: string; tz?: string },
+  signal?: Signal,
+) => all<t.Report>("/reports", q, REPORT_ROWS, signal);
+
+export const system = (signal?: Signal) => request<t.System>("GET", "/system", { signal });
+
+/** The readiness checks; outside /api/v1, 503 carries the same body. */
+export async function readiness(signal?: Signal): Promise<Record<string, string>> {
+  const res = await fetch("/readyz", { signal: signal ?? null });
+  const body = (await res.json()) as { checks?: Record<string, string> };
+  return body.checks ?? {};
+}
+
+export const streamURL = (cameraIDs: readonly string[]) => url("/events/stream", { camera_id: cameraIDs });

@@ -1,0 +1,96 @@
+// Draws the boxes of a moment onto a canvas that lies over a picture shown
+// with object-fit: contain.
+import type { DrawnBox, Moment } from "./boxes";
+import { colourOf } from "./palette";
+import { placeTags, type Rect } from "./tags";
+
+/** Wider canvases get thicker lines and larger words, CSS pixels. */
+const LARGE = 700;
+
+export interface Fit {
+  x: number;
+  y: number;
+  scale: number;
+}
+
+/** Where a width × height picture lies inside a box of w × h, kept whole. */
+export function contain(width: number, height: number, w: number, h: number): Fit {
+  if (width <= 0 || height <= 0) return { x: 0, y: 0, scale: 0 };
+  const scale = Math.min(w / width, h / height);
+  return { x: (w - width * scale) / 2, y: (h - height * scale) / 2, scale };
+}
+
+export interface DrawOptions {
+  highlight?: number;
+}
+
+export function drawMoment(canvas: HTMLCanvasElement, m: Moment | undefined, o: DrawOptions = {}): void {
+  const w = canvas.clientWidth;
+  const h = canvas.clientHeight;
+  const ratio = window.devicePixelRatio || 1;
+  const [pw, ph] = [Math.round(w * ratio), Math.round(h * ratio)];
+  if (canvas.width !== pw || canvas.height !== ph) {
+    canvas.width = pw;
+    canvas.height = ph;
+  }
+  publish(canvas, m);
+  const g = canvas.getContext("2d");
+  if (!g) return;
+  g.setTransform(ratio, 0, 0, ratio, 0, 0);
+  g.clearRect(0, 0, w, h);
+  if (!m) return;
+  const fit = contain(m.width, m.height, w, h);
+  const rects = m.boxes.map((b) => place(b, fit));
+  m.boxes.forEach((b, i) => outline(g, b, rects[i] as Rect, w, o.highlight === i));
+  tags(g, m.boxes, rects, w, h);
+}
+
+/** What is drawn, for tests and for assistive scripts. */
+function publish(canvas: HTMLCanvasElement, m: Moment | undefined): void {
+  const boxes = JSON.stringify(m?.boxes ?? []);
+  if (canvas.dataset.boxes !== boxes) canvas.dataset.boxes = boxes;
+  const time = m && m.time > 0 ? new Date(m.time).toISOString() : "";
+  if (canvas.dataset.time !== time) canvas.dataset.time = time;
+}
+
+function place(b: DrawnBox, fit: Fit): Rect {
+  return {
+    x: fit.x + b.box[0] * fit.scale,
+    y: fit.y + b.box[1] * fit.scale,
+    w: b.box[2] * fit.scale,
+    h: b.box[3] * fit.scale,
+  };
+}
+
+function outline(g: CanvasRenderingContext2D, b: DrawnBox, r: Rect, width: number, highlighted: boolean): void {
+  const colour = colourOf(b.label);
+  const line = (width > LARGE ? 2.5 : 2) * (b.firm ? 1 : 0.65) + (highlighted ? 2 : 0);
+  if (highlighted) {
+    g.fillStyle = `${colour}40`;
+    g.fillRect(r.x, r.y, r.w, r.h);
+  }
+  g.setLineDash(b.firm ? [] : [6, 4]);
+  // A dark rim keeps a bright line visible on a bright picture.
+  g.strokeStyle = "rgb(0 0 0 / 0.55)";
+  g.lineWidth = line + 2;
+  g.strokeRect(r.x, r.y, r.w, r.h);
+  g.strokeStyle = colour;
+  g.lineWidth = line;
+  g.strokeRect(r.x, r.y, r.w, r.h);
+  g.setLineDash([]);
+}
+
+function tags(g: CanvasRenderingContext2D, boxes: readonly DrawnBox[], rects: readonly Rect[], width: number, height: number): void {
+  const size = width > LARGE ? 13 : 11;
+  const tall = size + 5;
+  g.font = `600 ${size}px system-ui, sans-serif`;
+  g.textBaseline = "middle";
+  const texts = boxes.map((b) => `${b.label} ${b.score.toFixed(2)}`);
+  const widths = texts.map((t) => Math.ceil(g.measureText(t).width) + 8);
+  placeTags(rects, widths, tall, width, height).forEach((t, i) => {
+    g.fillStyle = colourOf((boxes[i] as DrawnBox).label);
+    g.fillRect(t.x, t.y, t.w, t.h);
+    g.fillStyle = "#000";
+    g.fillText(texts[i] as string, t.x + 4, t.y + tall / 2 + 0.5);
+  });
+}

@@ -1,0 +1,47 @@
+// The states of a camera in words, and what to do about them.
+import type { State, Status } from "../api/types";
+
+export type Tone = "ok" | "busy" | "bad" | "off";
+
+interface Words {
+  tone: Tone;
+  title: string;
+  advice: string;
+}
+
+export const STATES: Record<State, Words> = {
+  running: { tone: "ok", title: "Running", advice: "" },
+  connecting: { tone: "busy", title: "Connecting", advice: "The first picture usually comes within ten seconds." },
+  disabled: { tone: "off", title: "Switched off", advice: "Edit the camera and switch it on to see it again." },
+  ended: { tone: "off", title: "File played to its end", advice: "Edit the camera and switch on “play again and again” to repeat it." },
+  bad_url: { tone: "bad", title: "Address cannot be used", advice: "Edit the camera and correct its address." },
+  refused: { tone: "bad", title: "Connection refused", advice: "Check that the camera is on, and its address and port." },
+  timeout: { tone: "bad", title: "No answer", advice: "Check the camera’s power and network, and its address." },
+  auth_failed: { tone: "bad", title: "Wrong user or password", advice: "Edit the camera and enter the user and password it expects." },
+  not_found: { tone: "bad", title: "Not found", advice: "The path or file is unknown. Edit the camera and correct its address." },
+  no_video: { tone: "bad", title: "No video in the stream", advice: "Choose another stream of this camera in its address." },
+  unsupported_codec: { tone: "bad", title: "Video format not supported", advice: "Set the camera to H.264, H.265 or MJPEG." },
+  lost: { tone: "bad", title: "Connection lost", advice: "detectd tries again by itself. If it stays away, check the network." },
+  failed: { tone: "bad", title: "Failed", advice: "The reason stands above; the events page has more." },
+};
+
+const UNKNOWN: Words = { tone: "off", title: "No status yet", advice: "detectd has not reported on this camera yet." };
+
+export function wordsOf(status: Pick<Status, "state"> | undefined): Words {
+  return status ? (STATES[status.state] ?? UNKNOWN) : UNKNOWN;
+}
+
+export const DROP_WORDS: Record<string, string> = {
+  decode: "not decoded: decoder was behind",
+  corrupt: "damaged on the way",
+  stale: "replaced by a newer frame",
+  failed: "detection failed",
+  record: "not recorded",
+  store: "not stored",
+};
+
+export const CLOCK_WORDS: Record<string, string> = {
+  rtcp: "camera’s own clock (RTCP)",
+  arrival: "this machine, on arrival",
+  file: "start of playing + time in the file",
+};
