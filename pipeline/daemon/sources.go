@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -15,6 +16,8 @@ import (
 	"detectd/store"
 	"detectd/web/api"
 )
+
+var errNotAllowed = errors.New("files can be cameras only below the folders that sources.folders in the settings lists, or when named on the command line: detectd run FILE")
 
 // sources opens cameras by the scheme of their URL. A new kind of source is one
 // row in open.
@@ -69,7 +72,8 @@ func (s *sources) ValidateURL(raw string) (api.CameraURL, error) {
 	}
 	clean, user, password, err := rtsp.ParseURL(raw)
 	if err != nil {
-		return api.CameraURL{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		_, reason := pipeline.StateOf(err)
+		return api.CameraURL{}, ofKind(api.ErrInvalid, errors.New(reason))
 	}
 	return api.CameraURL{URL: clean, Username: user, Password: store.Secret(password)}, nil
 }
@@ -80,7 +84,7 @@ func (s *sources) validateFile(raw string) (string, error) {
 	if strings.HasPrefix(raw, "file:") {
 		u, err := url.Parse(raw)
 		if err != nil || u.Path == "" || (u.Host != "" && u.Host != "localhost") {
-			return "", fmt.Errorf("%w: a file camera is file:///PATH", api.ErrInvalid)
+			return "", ofKind(api.ErrInvalid, errors.New("a file camera is file:///PATH"))
 		}
 		path = u.Path
 	}
@@ -103,7 +107,7 @@ func (s *sources) validateFile(raw string) (string, error) {
 		}
 	}
 	// The same answer whether the file exists or not: the API is no way to look around.
-	return "", fmt.Errorf("%w: files can be cameras only below the folders that `sources.folders` in config.yaml lists, or when named on the command line: detectd run FILE", api.ErrInvalid)
+	return "", ofKind(api.ErrInvalid, errNotAllowed)
 }
 
 // fromCommandLine turns an argument of `detectd run` into a camera.
@@ -135,7 +139,7 @@ func (s *sources) fromCommandLine(arg string) (store.Camera, error) {
 	c.URL, c.Username, c.Password = u.URL, u.Username, u.Password
 	parsed, err := url.Parse(u.URL)
 	if err != nil {
-		return c, fmt.Errorf("%w: camera address", api.ErrInvalid)
+		return c, ofKind(api.ErrInvalid, errors.New("the camera's address cannot be read"))
 	}
 	c.Name = strings.Trim(parsed.Hostname()+parsed.Path, "/")
 	return c, nil

@@ -97,11 +97,22 @@ func apiError(err error) error {
 		upload.ErrUnprocessable: api.ErrUnprocessable, render.ErrInvalid: api.ErrInvalid, registry.ErrTooLarge: api.ErrTooLarge,
 	} {
 		if errors.Is(err, from) {
-			return fmt.Errorf("%w: %w", to, err)
+			return ofKind(to, err)
 		}
 	}
 	return err
 }
+
+// ofKind is err, in its own words, that also is kind.
+func ofKind(kind, err error) error { return kinded{err, kind} }
+
+type kinded struct {
+	error
+	kind error
+}
+
+// Unwrap returns the kind and the error itself.
+func (k kinded) Unwrap() []error { return []error{k.kind, k.error} }
 
 // modelPort lets the API add and remove models.
 type modelPort struct{ d *Daemon }

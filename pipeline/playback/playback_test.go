@@ -49,9 +49,19 @@ func TestFrameAt(t *testing.T) {
 				offset time.Duration
 				want   int
 			}{
-				{-time.Hour, 0}, {0, 0}, {19 * time.Millisecond, 0}, {21 * time.Millisecond, 1}, {9 * tick, 9},
-				{10 * tick, 10}, {10*tick - 15*time.Millisecond, 10}, {10*tick - 25*time.Millisecond, 9}, {17 * tick, 17},
-				{18*tick + 25*time.Millisecond, 19}, {49 * tick, 49}, {time.Hour, 49}, {math.MaxInt64, 49},
+				{-time.Hour, 0},
+				{0, 0},
+				{19 * time.Millisecond, 0},
+				{21 * time.Millisecond, 1},
+				{9 * tick, 9},
+				{10 * tick, 10},
+				{10*tick - 15*time.Millisecond, 10},
+				{10*tick - 25*time.Millisecond, 9},
+				{17 * tick, 17},
+				{18*tick + 25*time.Millisecond, 19},
+				{49 * tick, 49},
+				{time.Hour, 49},
+				{math.MaxInt64, 49},
 			} {
 				f, at, err := playback.FrameAt(t.Context(), path, tc.offset, &pool)
 				require.NoError(t, err)
@@ -71,8 +81,12 @@ func TestPlay(t *testing.T) {
 		from, to    time.Duration
 		first, last int
 	}{
-		{0, math.MaxInt64, 0, 49}, {12 * tick, 31 * tick, 12, 30}, {12*tick + 1, 31*tick + 1, 13, 31}, {40 * tick, time.Hour, 40, 49},
-		{time.Hour, 2 * time.Hour, 0, -1}, {20 * tick, 20 * tick, 0, -1},
+		{0, math.MaxInt64, 0, 49},
+		{12 * tick, 31 * tick, 12, 30},
+		{12*tick + 1, 31*tick + 1, 13, 31},
+		{40 * tick, time.Hour, 40, 49},
+		{time.Hour, 2 * time.Hour, 0, -1},
+		{20 * tick, 20 * tick, 0, -1},
 	} {
 		var pool frame.Pool
 		want := tc.first
@@ -83,7 +97,7 @@ func TestPlay(t *testing.T) {
 			return nil
 		})
 		require.NoError(t, err)
-		require.Equal(t, tc.last+1, want)
+		require.Equal(t, want, tc.last+1)
 		require.Zero(t, pool.Live())
 		pool.Close()
 	}

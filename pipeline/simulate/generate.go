@@ -26,6 +26,7 @@ type Spec struct {
 	GOP     int            // FPS: a key frame every second
 	BFrames int            // 0: B-frames between two reference frames (H.264 and H.265)
 	Still   bool           // nothing moves, only the picture number changes
+	Plain   bool           // a dark ground and one bright upright box, nothing else
 	Stamp   bool           // write the picture's number into the picture, for Index
 }
 
@@ -121,14 +122,18 @@ func paintAll(spec Spec, enc *encoder, write func(*astiav.Packet) error) error {
 	return enc.encode(nil, write)
 }
 
-// paint draws picture i: a grey slope, a bright box and a dark box that cross it.
+// paint draws picture i: a grey slope, a bright box and a dark box that cross it;
+// of a plain video a dark ground and an upright bright box that crosses it.
 func paint(f *astiav.Frame, spec Spec, i int) {
 	luma, stride := plane(f, 0, spec.Height)
 	for y := range spec.Height {
 		row := luma[y*stride:]
 		for x := range spec.Width {
+			if row[x] = ground; spec.Plain {
+				continue
+			}
 			grain := (x*73 ^ y*151) * 2654435761 >> 7 & 31 // fixed texture, so that key frames have some size
-			row[x] = byte(64 + grain + (x+y)*96/(spec.Width+spec.Height))
+			row[x] = byte(ground + grain + (x+y)*96/(spec.Width+spec.Height))
 		}
 	}
 	for p := 1; p <= 2; p++ {
@@ -141,17 +146,25 @@ func paint(f *astiav.Frame, spec Spec, i int) {
 	if spec.Still {
 		step = 0
 	}
-	side := spec.Height / 4
-	box(luma, stride, (step*4)%(spec.Width-side), spec.Height/3, side, 235)
-	box(luma, stride, spec.Width-side-(step*2)%(spec.Width-side), spec.Height*3/5, side, 24)
+	side, width := spec.Height/4, spec.Height/4
+	if spec.Plain {
+		width /= 2
+	}
+	box(luma, stride, (step*4)%(spec.Width-width), spec.Height/3, width, side, 235)
+	if !spec.Plain {
+		box(luma, stride, spec.Width-side-(step*2)%(spec.Width-side), spec.Height*3/5, side, side, 24)
+	}
 	if spec.Stamp {
 		stamp(luma, stride, i)
 	}
 }
 
-func box(luma []byte, stride, x0, y0, side int, value byte) {
-	for y := y0; y < y0+side; y++ {
-		for x := x0; x < x0+side; x++ {
+// ground is the darkest luma of the ground.
+const ground = 64
+
+func box(luma []byte, stride, x0, y0, width, height int, value byte) {
+	for y := y0; y < y0+height; y++ {
+		for x := x0; x < x0+width; x++ {
 			luma[y*stride+x] = value
 		}
 	}
@@ -170,7 +183,7 @@ func stamp(luma []byte, stride, i int) {
 		if i>>bit&1 == 1 {
 			value = 235
 		}
-		box(luma, stride, bit*stampSide, 0, stampSide, value)
+		box(luma, stride, bit*stampSide, 0, stampSide, stampSide, value)
 	}
 }
 
