@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -107,4 +108,16 @@ func TestWatchSumsUp(t *testing.T) {
 	b.Publish(ModelsChanged, Change{})
 	require.NoError(t, b.Flush())
 	require.Empty(t, changed)
+}
+
+// The documentation names every subject.
+func TestEventsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/events.md")
+	require.NoError(t, err)
+	for _, subject := range []string{
+		Under(CameraChanged), Under(CameraState), Under(Detections), Under(Tracks), Under(Inferences), Under(RunningModel),
+		Under(Results), Under(Segments), ModelsChanged, Health, RenderWork,
+	} {
+		require.Contains(t, string(text), "`"+subject+"`")
+	}
 }
