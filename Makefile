@@ -23,7 +23,6 @@ help: ## print this list
 
 .PHONY: deps
 deps: packages $(node_modules) build/onnxruntime/libonnxruntime.so.1 build/tfjs/model.json build/share/demo.avi ## install what building needs and is missing
-	go mod download
 
 .PHONY: packages
 packages:

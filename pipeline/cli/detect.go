@@ -82,9 +82,9 @@ func (c detectCommand) Run(ctx context.Context, e *env) error {
 		return usageError{errors.New("--score is from 0 to 1, --every from 1")}
 	}
 	decode.Quiet()
-	inputs, err := offline.Expand(c.Inputs)
-	if err != nil {
-		return err
+	inputs, failed := c.expand(e)
+	if len(inputs) == 0 {
+		return errTold
 	}
 	library, err := ort.FindLibrary("")
 	if err != nil {
@@ -108,7 +108,6 @@ func (c detectCommand) Run(ctx context.Context, e *env) error {
 	run := &detectRun{detectCommand: c, env: e, detector: detector, opts: detect.Options{MinScore: c.Score}}
 	defer run.pool.Close()
 	names := uniqueNames(inputs)
-	var failed bool
 	for i, input := range inputs {
 		if err := run.one(ctx, input, names[i]); err != nil {
 			if ctx.Err() != nil {
@@ -122,6 +121,20 @@ func (c detectCommand) Run(ctx context.Context, e *env) error {
 		return errTold
 	}
 	return nil
+}
+
+// expand turns the arguments into files and addresses. What is missing is told,
+// the others go on.
+func (c detectCommand) expand(e *env) (inputs []string, failed bool) {
+	for _, arg := range c.Inputs {
+		found, err := offline.Expand([]string{arg})
+		if err != nil {
+			fmt.Fprintf(e.stderr, "detectd: %s\n", err)
+			failed = true
+		}
+		inputs = append(inputs, found...)
+	}
+	return inputs, failed
 }
 
 // detectRun is one run of the command.
