@@ -40,6 +40,7 @@ func (r Retry) wait(state pipeline.State, attempt int) time.Duration {
 // supervise opens and runs the source again and again until ctx ends or a file
 // has been played.
 func (w *Worker) supervise(ctx context.Context) {
+	w.awaitModel(ctx)
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		before := w.frames.Load()
 		err := w.runSource(ctx)
@@ -62,6 +63,24 @@ func (w *Worker) supervise(ctx context.Context) {
 		case <-ctx.Done():
 		case <-time.After(wait):
 			w.reconnects.Add(1)
+		}
+	}
+}
+
+// modelWait is how long a new camera waits for the detector to know it. Both
+// learn of it from the same message, and a picture has only one frame to lose.
+const modelWait = 2 * time.Second
+
+func (w *Worker) awaitModel(ctx context.Context) {
+	known := func() bool {
+		a := w.deps.Detector.Assignment(w.camera.ID)
+		return a.Ref.Model != "" || a.Err != ""
+	}
+	for began := time.Now(); !known() && time.Since(began) < modelWait; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
