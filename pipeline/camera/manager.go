@@ -103,17 +103,25 @@ func (m *Manager) reconcile(ctx context.Context) {
 			continue
 		}
 		if old != nil {
-			old.stop()
+			m.end(old)
 		}
 		m.start(ctx, c)
 	}
 	for _, r := range m.all() {
 		if !wanted[r.camera.ID] {
-			r.stop()
+			m.end(r)
 			m.mu.Lock()
 			delete(m.running, r.camera.ID)
 			m.mu.Unlock()
 		}
+	}
+}
+
+// end stops a camera's worker and announces its last counts, for the reports.
+func (m *Manager) end(r *running) {
+	r.stop()
+	if r.worker != nil {
+		m.health(time.Now())
 	}
 }
 
