@@ -103,6 +103,10 @@ race: build ## run the Go tests with the race detector, without the long ones
 e2e: build test-packages ## open the real page of a real daemon in a browser
 	cd web/ui && npm run --silent --if-present e2e
 
+.PHONY: client
+client: build test-packages ## test against pycocotools and a plain Python pipeline, from PyPI (DETECTD_TEST_DATA=DIR: on real pictures too)
+	packaging/client/run.sh
+
 # --- checks ---
 
 .PHONY: check

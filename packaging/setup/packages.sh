@@ -9,7 +9,7 @@
 # package name, so that other distributions pass when they have it.
 set -euo pipefail
 
-# package=command:NAME or package=module:NAME
+# package=command:NAME, package=module:NAME (of pkg-config) or package=python:NAME
 build=(
     gcc=command:gcc
     "g++=command:g++"
@@ -25,11 +25,13 @@ build=(
 test=(
     chromium=command:chromium
     git=command:git
+    python3-venv=python:ensurepip
 )
 
 found() {
     case $1 in
     command:*) command -v "${1#*:}" >/dev/null ;;
+    python:*) python3 -c "import ${1#*:}" 2>/dev/null ;;
     module:*) command -v pkg-config >/dev/null && pkg-config --exists "${1#*:}" ;;
     esac
 }

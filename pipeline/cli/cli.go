@@ -48,6 +48,7 @@ type env struct {
 type commands struct {
 	Run         runCommand         `cmd:"" help:"Run the daemon: cameras, detection, recording, the page and the API."`
 	Detect      detectCommand      `cmd:"" help:"Detect objects in files, folders or streams, without a daemon."`
+	Eval        evalCommand        `cmd:"" help:"Measure a model on pictures whose objects are known: the figures of COCO."`
 	Simulate    simulateCommand    `cmd:"" help:"Serve files as RTSP cameras."`
 	Models      modelsCommand      `cmd:"" help:"List, show, add and remove models."`
 	CheckConfig checkConfigCommand `cmd:"" help:"Check a settings file and show every mistake."`
