@@ -6,6 +6,7 @@ package detect
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"detectd/pipeline/frame"
 )
@@ -50,4 +51,7 @@ var (
 	ErrExternalData = errors.New("model uses external data")
 	// ErrNotDetector is returned when no detector family fits a model's inputs and outputs.
 	ErrNotDetector = errors.New("not a detector this version understands")
+	// ErrAmbiguous is an ErrNotDetector that a family's name or single keys of
+	// the contract would resolve; the reason says which.
+	ErrAmbiguous = fmt.Errorf("%w without being told more", ErrNotDetector)
 )

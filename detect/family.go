@@ -50,15 +50,38 @@ type Decoder interface {
 type Family struct {
 	Name    string   // as in Contract.Family
 	Outputs []string // the family's own names of its tensors, the keys of Contract.Outputs
-	// Sniff recognises a model without a contract of its own from its signature.
-	// It is nil for families that need one.
-	Sniff func(Signature) (Contract, bool)
+	// Sniff judges from its signature how well a model without a contract of its
+	// own fits the family, and makes the contract it would have.
+	Sniff func(Signature) Guess
 	// Settle corrects a sniffed contract by what the model answered to a grey
-	// picture (one picture's outputs, in the order of Outputs). It may be nil.
-	Settle func(Contract, [][]float32) Contract
+	// picture (shapes and numbers for one picture, in the order of Outputs, levels
+	// one after the other). It may be nil.
+	Settle func(c Contract, shapes [][]int64, outputs [][]float32) Contract
 	// New checks a contract against the shapes of the family's outputs for one
-	// picture (without batch dimension, in the order of Outputs).
+	// picture (without batch dimension, in the order of Outputs, levels one after
+	// the other).
 	New func(c Contract, shapes [][]int64) (Decoder, error)
+}
+
+// Fit is how well a model's signature suits a family.
+type Fit int
+
+// The degrees of fit.
+const (
+	NoFit    Fit = iota
+	Possible     // the shapes agree
+	Likely       // and so do names, or the usual number of classes
+	Certain      // the file's metadata says so
+)
+
+// Guess is what a family makes of a model's signature.
+type Guess struct {
+	Fit Fit
+	// Contract is as complete as the signature allows. Even without a fit it has
+	// what is usual in the family, as a start for somebody who knows better.
+	Contract Contract
+	// Ask names the contract's keys that could not be told and matter.
+	Ask []string
 }
 
 // MetadataKey is the key of a model file's metadata under which its contract

@@ -1,49 +1,15 @@
 package model
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"detectd/detect"
-	"detectd/detect/onnx"
+	"detectd/detect/sniff"
 )
-
-// Sniff reads the contract of a model file: the one it carries in its metadata,
-// or the one a family recognises. The error wraps detect.ErrNotONNX,
-// detect.ErrExternalData or detect.ErrNotDetector.
-func Sniff(data []byte) (detect.Contract, error) {
-	m, err := onnx.Parse(data)
-	if err != nil {
-		return detect.Contract{}, err
-	}
-	c, err := sniff(m.Signature())
-	if err != nil {
-		return detect.Contract{}, err
-	}
-	_, c, err = check(c, m.Signature())
-	return c, err
-}
-
-func sniff(s detect.Signature) (detect.Contract, error) {
-	var c detect.Contract
-	if text, ok := s.Metadata[detect.MetadataKey]; ok {
-		if err := json.Unmarshal([]byte(text), &c); err != nil {
-			return c, refuse("its contract in %q is damaged: %v", detect.MetadataKey, err)
-		}
-		return c, nil
-	}
-	for _, f := range Families() {
-		if f.Sniff == nil {
-			continue
-		}
-		if c, ok := f.Sniff(s); ok {
-			return c, nil
-		}
-	}
-	return c, refuse("no family fits inputs %s and outputs %s; give a contract with the model",
-		describe(s.Inputs), describe(s.Outputs))
-}
 
 // defaultMaxBoxes is used for contracts that do not say how many to keep.
 const defaultMaxBoxes = 100
@@ -53,21 +19,16 @@ const defaultMaxBoxes = 100
 func check(c detect.Contract, s detect.Signature) (detect.Family, detect.Contract, error) {
 	f, ok := family(c.Family)
 	if !ok {
-		return f, c, refuse("unknown family %q", c.Family)
+		return f, c, refuse("unknown family %q; there are %s", c.Family, familyNames())
 	}
 	if err := checkInput(&c, s); err != nil {
 		return f, c, err
 	}
-	for _, name := range f.Outputs {
-		if c.Outputs[name] == "" {
-			return f, c, refuse("the contract names no output for %q", name)
-		}
-		if t, ok := s.Output(c.Outputs[name]); !ok || t.Type != "float32" {
-			return f, c, refuse("there is no float32 output %q, only %s", c.Outputs[name], describe(s.Outputs))
-		}
+	if err := checkOutputs(f, c, s); err != nil {
+		return f, c, err
 	}
 	if len(c.Labels) == 0 {
-		return f, c, refuse("the contract has no labels")
+		return f, c, refuse("the contract has no labels; give them: --contract labels=@FILE")
 	}
 	for _, id := range c.LabelIDs {
 		if id < -1 || id >= len(c.Labels) {
@@ -83,19 +44,63 @@ func check(c detect.Contract, s detect.Signature) (detect.Family, detect.Contrac
 	return f, c, nil
 }
 
-func checkInput(c *detect.Contract, s detect.Signature) error {
-	if len(s.Inputs) != 1 || s.Inputs[0].Name != c.Input.Name {
-		return refuse("the contract wants the one input %q, the model has %s", c.Input.Name, describe(s.Inputs))
+// graphTypes are the element types of outputs that can be read.
+var graphTypes = [...]string{detect.Float32, detect.Float16, "float64", "bfloat16", "int64", "int32", "uint8"}
+
+func checkOutputs(f detect.Family, c detect.Contract, s detect.Signature) error {
+	for _, name := range f.Outputs {
+		keys := c.Levels(name)
+		if len(keys) == 0 || c.Outputs[keys[0]] == "" {
+			return refuse("the contract names no output for %q", name)
+		}
+		for _, key := range keys {
+			if t, ok := s.Output(c.Outputs[key]); !ok || !slices.Contains(graphTypes[:], t.Type) {
+				return refuse("there is no numeric output %q, only %s", c.Outputs[key], describe(s.Outputs))
+			}
+		}
 	}
-	in := s.Inputs[0]
+	for _, word := range []struct {
+		value any
+		text  string
+	}{{c.Box, string(c.Box)}, {c.BoxUnit, string(c.BoxUnit)}, {c.Activation, string(c.Activation)}} {
+		if words := choices(reflect.TypeOf(word.value)); word.text != "" && !slices.Contains(words, word.text) {
+			return refuse("%q is not one of %s", word.text, strings.Join(words, ", "))
+		}
+	}
+	return nil
+}
+
+func checkInput(c *detect.Contract, s detect.Signature) error {
+	in, ok := s.Input(c.Input.Name)
+	if !ok || len(s.Inputs) != 1+len(c.Constants) {
+		wanted := fmt.Sprintf("the one input %q", c.Input.Name)
+		if len(c.Constants) > 0 {
+			wanted += fmt.Sprintf(" and %d constants", len(c.Constants))
+		}
+		return refuse("the contract wants %s, the model has %s", wanted, describe(s.Inputs))
+	}
+	for name, values := range c.Constants {
+		t, ok := s.Input(name)
+		if !ok || name == c.Input.Name || !slices.Contains([]string{"int64", "int32", detect.Float32, "float64"}, t.Type) || len(values) == 0 {
+			return refuse("the contract gives %d numbers for input %q, the model has %s", len(values), name, describe(s.Inputs))
+		}
+	}
+	if c.Input.Type == "" && in.Type != detect.Float32 {
+		c.Input.Type = in.Type
+	}
+	chooseSize(&c.Input, s)
 	want := inputShape(c.Input)
-	fits := in.Type == "float32" && len(in.Shape) == 4
+	fits := in.Type == c.Input.ElementType() && len(in.Shape) == 4
 	for i := 1; fits && i < 4; i++ {
 		fits = in.Shape[i] == -1 || in.Shape[i] == want[i]
 	}
 	if !fits {
-		return refuse("input %s does not take float32 %s pictures of %dx%d",
-			describe(s.Inputs), c.Input.Layout, c.Input.Width, c.Input.Height)
+		return refuse("input %s does not take %s %s pictures of %dx%d",
+			describe(s.Inputs), c.Input.ElementType(), c.Input.Layout, c.Input.Width, c.Input.Height)
+	}
+	if n := c.Input.Stride; n < 0 || n > 0 && (c.Input.Width%n != 0 || c.Input.Height%n != 0) {
+		return refuse("an input of %dx%d is no multiple of the stride %d; change input.width and input.height, or input.stride",
+			c.Input.Width, c.Input.Height, n)
 	}
 	if c.Input.Batch < 0 || in.Shape[0] > 0 && c.Input.Batch > 0 && int64(c.Input.Batch) != in.Shape[0] {
 		return refuse("batch %d of the contract is not that of the model (%d)", c.Input.Batch, in.Shape[0])
@@ -104,6 +109,16 @@ func checkInput(c *detect.Contract, s detect.Signature) error {
 		c.Input.Batch = int(max(in.Shape[0], 0))
 	}
 	return nil
+}
+
+// chooseSize gives a contract with a free size the one of the model's metadata.
+func chooseSize(in *detect.Input, s detect.Signature) {
+	if in.Width != 0 && in.Height != 0 {
+		return
+	}
+	if usual, ok := sniff.Picture(s); ok {
+		in.Width, in.Height = cmp.Or(in.Width, usual.Width), cmp.Or(in.Height, usual.Height)
+	}
 }
 
 // inputShape is the shape of the input, 0 for a free batch.

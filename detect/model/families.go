@@ -1,8 +1,13 @@
 package model
 
 import (
+	"strings"
+
 	"detectd/detect"
+	"detectd/detect/detr"
+	"detectd/detect/nanodet"
 	"detectd/detect/ssd"
+	"detectd/detect/yolo"
 	"detectd/detect/yolox"
 )
 
@@ -11,7 +16,14 @@ import (
 func Families() []detect.Family {
 	return []detect.Family{
 		ssd.Family(),
+		ssd.Heads(),
 		yolox.Family(),
+		yolo.V5(),
+		yolo.V8(),
+		yolo.EndToEnd(),
+		detr.RTDETR(),
+		detr.RFDETR(),
+		nanodet.Family(),
 	}
 }
 
@@ -22,4 +34,13 @@ func family(name string) (detect.Family, bool) {
 		}
 	}
 	return detect.Family{}, false
+}
+
+func familyNames() string {
+	families := Families()
+	names := make([]string, 0, len(families))
+	for _, f := range families {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
 }

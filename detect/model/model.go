@@ -23,6 +23,11 @@ var ErrClosed = errors.New("model is closed")
 type Options struct {
 	// Contract overrides what the file says; nil takes that.
 	Contract *detect.Contract
+	// Family names the family of a model whose file does not say it; empty finds
+	// it out. It overrides a contract of another family in the file.
+	Family string
+	// Overrides change single values of the contract, see Override.
+	Overrides map[string]string
 	// MaxBatch bounds the frames of one call of a model with a free batch. 0
 	// means 1 on a CPU, where a batch of 8 costs a fifth more per picture than
 	// single ones (measured, it falls out of the caches), and 16 elsewhere.
@@ -62,13 +67,17 @@ func Open(rt *ort.Runtime, data []byte, o Options) (detect.Detector, error) {
 	if err != nil {
 		return nil, err
 	}
-	var c detect.Contract
-	if o.Contract != nil {
-		c = *o.Contract
-	} else if c, err = sniff(m.Signature()); err != nil {
-		return nil, err
+	s := m.Signature()
+	if _, carried := s.Metadata[detect.MetadataKey]; o.Contract == nil && !carried {
+		if s, err = complete(rt, data, s, o); err != nil {
+			return nil, err
+		}
 	}
-	f, c, err := check(c, m.Signature())
+	c, sniffed, err := find(s, o)
+	if err != nil {
+		return nil, notDetector(err)
+	}
+	f, c, err := check(c, s)
 	if err != nil {
 		return nil, err
 	}
@@ -76,9 +85,15 @@ func Open(rt *ort.Runtime, data []byte, o Options) (detect.Detector, error) {
 	if err != nil {
 		return nil, refuse("%w", err)
 	}
-	info := ort.Info{Input: c.Input.Name, Shape: inputShape(c.Input)}
+	var outputs []string
 	for _, name := range f.Outputs {
-		info.Outputs = append(info.Outputs, c.Outputs[name])
+		for _, key := range c.Levels(name) {
+			outputs = append(outputs, c.Outputs[key])
+		}
+	}
+	data, info, err := prepare(data, s, c.Input, c.Constants, outputs)
+	if err != nil {
+		return nil, fmt.Errorf("prepare model: %w", err)
 	}
 	session, err := rt.NewSession(data, info, o.Session)
 	if err != nil {
@@ -95,36 +110,45 @@ func Open(rt *ort.Runtime, data []byte, o Options) (detect.Detector, error) {
 	default:
 		d.maxBatch = gpuBatch
 	}
-	_, carried := m.Metadata[detect.MetadataKey]
-	if err := d.selfCheck(f, c, o.Contract == nil && !carried); err != nil {
+	if err := d.selfCheck(f, c, sniffed, o); err != nil {
 		return nil, errors.Join(err, session.Close())
 	}
 	return d, nil
 }
 
+// notDetector makes an error of a model's contract one that is known as such.
+func notDetector(err error) error {
+	if errors.Is(err, detect.ErrNotDetector) {
+		return err
+	}
+	return refuse("%w", err)
+}
+
 // selfCheck runs the model on a grey picture and makes the decoder for what came out.
-func (d *detector) selfCheck(f detect.Family, c detect.Contract, sniffed bool) error {
+func (d *detector) selfCheck(f detect.Family, c detect.Contract, sniffed bool, o Options) error {
 	call, err := d.session.Acquire(max(c.Input.Batch, 1))
 	if err != nil {
-		return err
+		return refuse("self check: %w", err)
 	}
 	defer call.Release()
 	const grey = 114
-	in, plane := call.Input(), c.Input.Width*c.Input.Height
-	for i := range in {
-		channel := i % 3
-		if c.Input.Layout == detect.NCHW {
-			channel = i / plane % 3
+	size := d.filler.Bytes()
+	for in := call.Bytes(); len(in) >= size; in = in[size:] {
+		if err := d.filler.Blank(in, grey); err != nil {
+			return err
 		}
-		in[i] = (grey*c.Input.Scale - c.Input.Mean[channel]) / c.Input.Std[channel]
 	}
 	if err := call.Run(context.Background()); err != nil {
 		return refuse("self check: %w", err)
 	}
+	outputs, shapes := call.Outputs(nil, 0), d.session.OutputShapes()
 	if sniffed && f.Settle != nil {
-		c = f.Settle(c, call.Outputs(nil, 0))
+		settled := f.Settle(c, shapes, outputs)
+		if c, err = Override(settled, o.Overrides); err != nil {
+			return notDetector(err)
+		}
 	}
-	if d.decoder, err = f.New(c, d.session.OutputShapes()); err != nil {
+	if d.decoder, err = f.New(c, shapes); err != nil {
 		return refuse("outputs: %w", err)
 	}
 	d.contract = c
@@ -134,7 +158,7 @@ func (d *detector) selfCheck(f detect.Family, c detect.Contract, sniffed bool) e
 			d.labels = append(d.labels, i)
 		}
 	}
-	d.decoder.Decode(nil, call.Outputs(nil, 0), c.MinScore)
+	d.decoder.Decode(nil, outputs, c.MinScore)
 	return nil
 }
 
@@ -188,10 +212,10 @@ func (d *detector) part(ctx context.Context, result [][]detect.Detection, frames
 		return nil, err
 	}
 	defer call.Release()
-	size := d.filler.Size()
+	size := d.filler.Bytes()
 	geometry := make([]tensor.Geometry, len(frames))
 	for i, f := range frames {
-		if geometry[i], err = d.filler.Fill(call.Input()[i*size:(i+1)*size], f); err != nil {
+		if geometry[i], err = d.filler.FillBytes(call.Bytes()[i*size:(i+1)*size], f); err != nil {
 			return nil, err
 		}
 	}

@@ -139,7 +139,7 @@ func TestOpenRefuses(t *testing.T) {
 		"colour":       {bright, with(func(c *detect.Contract) { c.Input.Colour = "x" }), detect.ErrNotDetector, "colour"},
 		"batch":        {bright, with(func(c *detect.Contract) { c.Input.Batch = -1 }), detect.ErrNotDetector, "batch"},
 		"output":       {bright, with(func(c *detect.Contract) { c.Outputs = nil }), detect.ErrNotDetector, `no output for "output"`},
-		"output name":  {bright, with(func(c *detect.Contract) { c.Outputs["output"] = "x" }), detect.ErrNotDetector, `no float32 output "x"`},
+		"output name":  {bright, with(func(c *detect.Contract) { c.Outputs["output"] = "x" }), detect.ErrNotDetector, `no numeric output "x"`},
 		"no labels":    {bright, with(func(c *detect.Contract) { c.Labels = nil }), detect.ErrNotDetector, "no labels"},
 		"labels":       {bright, with(func(c *detect.Contract) { c.Labels = c.Labels[:1] }), detect.ErrNotDetector, "2 score columns for 1"},
 		"label ids":    {bright, with(func(c *detect.Contract) { c.LabelIDs = []int{0, 5} }), detect.ErrNotDetector, "label id 5"},

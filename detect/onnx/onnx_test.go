@@ -168,3 +168,20 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestWithFloatOutputs appends to a file, which stays what it was.
+func TestWithFloatOutputs(t *testing.T) {
+	data := write(t, func(b *onnx.Builder) { b.Outputs[0].Type = "float16" })
+	before, err := onnx.Parse(data)
+	require.NoError(t, err)
+	require.Equal(t, "float16", before.Outputs[0].Type)
+	more, names, err := onnx.WithFloatOutputs(data, []string{"y"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"y as float32"}, names)
+	require.Equal(t, data, more[:len(data)])
+	after, err := onnx.Parse(more)
+	require.NoError(t, err)
+	require.Equal(t, before.Nodes+1, after.Nodes)
+	require.Equal(t, before.Inputs, after.Inputs)
+	require.Equal(t, append(before.Outputs, detect.TensorInfo{Name: names[0], Type: "float32"}), after.Outputs)
+}

@@ -22,9 +22,10 @@ type Builder struct {
 	Tensors  []Tensor // initializers
 }
 
-// Value is an input or output of a graph: a float32 tensor.
+// Value is an input or output of a graph.
 type Value struct {
 	Name string
+	Type string // as detect.TensorInfo spells it; empty is float32
 	Dims []Dim
 }
 
@@ -101,7 +102,9 @@ func (b *Builder) graph() ([]byte, error) {
 		}
 		g = appendBytes(g, 1, node)
 	}
-	g = appendString(g, 2, b.Name)
+	if b.Name != "" { // merged with another graph it would take that one's
+		g = appendString(g, 2, b.Name)
+	}
 	for i := range b.Tensors {
 		t, err := b.Tensors[i].encode()
 		if err != nil {
@@ -119,6 +122,7 @@ func (b *Builder) graph() ([]byte, error) {
 }
 
 func (v Value) encode() []byte {
+	kind := int64(max(slices.Index(elemTypes[:], v.Type), 1))
 	shape := []byte{}
 	for _, d := range v.Dims {
 		var dim []byte
@@ -129,7 +133,7 @@ func (v Value) encode() []byte {
 		}
 		shape = appendBytes(shape, 1, dim)
 	}
-	tensor := appendBytes(appendInt(nil, 1, 1), 2, shape)
+	tensor := appendBytes(appendInt(nil, 1, kind), 2, shape)
 	return appendBytes(appendString(nil, 1, v.Name), 2, appendBytes(nil, 1, tensor))
 }
 
@@ -246,6 +250,31 @@ func appendString(b []byte, id protowire.Number, s string) []byte {
 func WithMetadata(data []byte, key, value string) []byte {
 	entry := appendString(appendString(nil, 1, key), 2, value)
 	return appendBytes(slices.Clone(data), 14, entry)
+}
+
+// WithFloatOutputs returns a copy of a model file that has a further float32
+// output for each named one, with the same numbers, and those outputs' names. The
+// file itself is not otherwise changed: what is appended to a message of the wire
+// format is merged with it.
+func WithFloatOutputs(data []byte, names []string) ([]byte, []string, error) {
+	b := Builder{}
+	casts := make([]string, len(names))
+	for i, name := range names {
+		casts[i] = name + " as " + elemTypes[1]
+		b.Nodes = append(b.Nodes, Node{
+			Op: "Cast", Name: casts[i], Inputs: []string{name}, Outputs: casts[i : i+1],
+			Attrs: map[string]any{"to": int64(1)},
+		})
+	}
+	graph, err := b.graph()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range casts { // without a shape: the runtime finds it
+		kind := appendBytes(nil, 1, appendInt(nil, 1, 1))
+		graph = appendBytes(graph, 12, appendBytes(appendString(nil, 1, name), 2, kind))
+	}
+	return appendBytes(slices.Clone(data), 7, graph), casts, nil
 }
 
 var _ io.WriterTo = (*Builder)(nil)

@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"detectd/detect"
 	"detectd/detect/detecttest"
 	"detectd/detect/onnx"
 	"detectd/detect/ort"
@@ -178,4 +180,88 @@ func BenchmarkDefaultModel(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*batch), "µs/image")
 		})
 	}
+}
+
+// TestInputs runs a network with a picture in each element type and a constant
+// that goes with each picture.
+func TestInputs(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	for _, constant := range []string{"int64", "int32", "float32", "float64"} {
+		for _, kind := range []string{detect.Float32, detect.Float16, detect.Uint8} {
+			n := detecttest.Network{
+				Inputs: []onnx.Value{
+					detecttest.PictureInput("x", kind, 3, 2, 2), {Name: "sizes", Type: constant, Dims: onnx.BatchDims(2)},
+				},
+				Outputs: []detecttest.Output{{
+					Name: "y", Shape: []int64{1, 4}, Values: []float32{1, 1, 1, 1}, Gain: []float32{1, 1, 1, 1}, Sizes: "sizes",
+				}},
+			}
+			info := ort.Info{
+				Input: "x", Type: kind, Shape: []int64{0, 3, 2, 2}, Outputs: []string{"y"},
+				Constants: []ort.Constant{{Name: "sizes", Type: constant, Shape: []int64{0, 2}, Values: []float64{30, 7}}},
+			}
+			s, err := rt.NewSession(n.Encode(t), info, ort.Options{})
+			require.NoError(t, err)
+			call, err := s.Acquire(2)
+			require.NoError(t, err)
+			for i := range call.Bytes() {
+				call.Bytes()[i] = 0
+			}
+			require.Equal(t, kind == detect.Float32, call.Input() != nil)
+			require.NoError(t, call.Run(t.Context()))
+			for i := range 2 {
+				require.Equal(t, []float32{30, 7, 30, 7}, call.Outputs(nil, i)[0])
+			}
+			call.Release()
+			require.NoError(t, s.Close())
+
+			info.Constants[0].Values = []float64{1, 2, 3}
+			_, err = rt.NewSession(n.Encode(t), info, ort.Options{})
+			require.ErrorContains(t, err, `input "sizes" has room for`)
+		}
+	}
+}
+
+// TestFloatOutputs reads whole numbers and 16-bit floats.
+func TestFloatOutputs(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	n := detecttest.Network{
+		Inputs: []onnx.Value{detecttest.PictureInput("x", "", 3, 2, 2)},
+		Outputs: []detecttest.Output{
+			{Name: "a", Type: "int64", Shape: []int64{3}, Values: []float32{1, -7, 90}},
+			{Name: "b", Type: "float16", Shape: []int64{2}, Values: []float32{0.5, -2}},
+		},
+	}
+	data, names, err := onnx.WithFloatOutputs(n.Encode(t), []string{"a", "b"})
+	require.NoError(t, err)
+	s, err := rt.NewSession(data, ort.Info{Input: "x", Shape: []int64{0, 3, 2, 2}, Outputs: names}, ort.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	call, err := s.Acquire(1)
+	require.NoError(t, err)
+	defer call.Release()
+	require.NoError(t, call.Run(t.Context()))
+	require.Equal(t, [][]float32{{1, -7, 90}, {0.5, -2}}, call.Outputs(nil, 0))
+}
+
+// TestStops ends a model that would run for hours: in the trial, and when a
+// caller goes away, after which the call can be used again.
+func TestStops(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	info := ort.Info{Input: "images", Shape: []int64{0, 3, detecttest.Side, detecttest.Side}, Outputs: []string{"output"}}
+	_, err := rt.NewSession(detecttest.Endless(t), info, ort.Options{Trial: 50 * time.Millisecond})
+	require.ErrorIs(t, err, ort.ErrSlow)
+
+	s, err := rt.NewSession(detecttest.Waiting(t), info, ort.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	call, err := s.Acquire(1)
+	require.NoError(t, err)
+	defer call.Release()
+	call.Input()[0] = 1e9 // a bright picture takes long
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, call.Run(ctx), context.DeadlineExceeded)
+	call.Input()[0] = 0
+	require.NoError(t, call.Run(t.Context()))
 }

@@ -7,14 +7,20 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
 
 	"detectd/detect/scan"
 )
 
-// ErrNotFinite is returned when a model answers with NaN or infinite numbers.
-var ErrNotFinite = errors.New("model output is not finite")
+// Errors of models that cannot be used.
+var (
+	// ErrNotFinite is returned when a model answers with NaN or infinite numbers.
+	ErrNotFinite = errors.New("model output is not finite")
+	// ErrSlow is returned when a model does not finish its trial run in time.
+	ErrSlow = errors.New("model is too slow")
+)
 
 // Provider names where a model runs.
 type Provider string
@@ -35,16 +41,40 @@ type Options struct {
 	Threads  int
 	Provider Provider // "" means CPU
 	Device   int      // number of the GPU
+	// Trial bounds each of the runs that NewSession makes; 0 means 30 seconds, and
+	// 15 minutes with TensorRT, which compiles the model then.
+	Trial time.Duration
+}
+
+func (o Options) trial() time.Duration {
+	switch {
+	case o.Trial > 0:
+		return o.Trial
+	case o.Provider == TensorRT:
+		return 15 * time.Minute
+	default:
+		return 30 * time.Second
+	}
 }
 
 // Info says what a session takes and gives.
 type Info struct {
-	Input   string
-	Shape   []int64 // of the input; the first number is the batch, 0 when free
-	Outputs []string
+	Input     string
+	Type      string  // element type of the input: float32 (also when empty), float16 or uint8
+	Shape     []int64 // of the input; the first number is the batch, 0 when free
+	Constants []Constant
+	Outputs   []string // float32 all
 }
 
-// Session is a loaded model with one float32 input. It is safe for concurrent
+// Constant is a further input that is the same in every call.
+type Constant struct {
+	Name   string
+	Type   string    // float32, float64, int32 or int64
+	Shape  []int64   // 0 in the first place: the batch, each picture gets Values
+	Values []float64 // of one picture
+}
+
+// Session is a loaded model with one picture input. It is safe for concurrent
 // use; calls run side by side.
 type Session struct {
 	rt      *Runtime
@@ -75,13 +105,17 @@ func (r *Runtime) NewSession(model []byte, info Info, o Options) (*Session, erro
 	opts, err := sessionOptions(o)
 	if err == nil {
 		defer opts.Destroy() //nolint:errcheck // cannot fail
-		s.s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, []string{info.Input}, info.Outputs, opts)
+		inputs := []string{info.Input}
+		for _, c := range info.Constants {
+			inputs = append(inputs, c.Name)
+		}
+		s.s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, info.Outputs, opts)
 	}
 	if err != nil {
 		r.leave()
 		return nil, fmt.Errorf("load model: %w", err)
 	}
-	if err := s.probe(); err != nil {
+	if err := s.probe(o.trial()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -136,15 +170,15 @@ func addProvider(opts *ort.SessionOptions, o Options) error {
 }
 
 // probe runs the model to learn the shapes of its outputs.
-func (s *Session) probe() error {
+func (s *Session) probe(limit time.Duration) error {
 	first := max(int(s.info.Shape[0]), 1)
-	one, err := s.shapes(first)
+	one, err := s.shapes(first, limit)
 	if err != nil {
 		return err
 	}
 	two := one
 	if s.info.Shape[0] == 0 {
-		if two, err = s.shapes(2); err != nil {
+		if two, err = s.shapes(2, limit); err != nil {
 			return err
 		}
 	}
@@ -165,19 +199,21 @@ func (s *Session) probe() error {
 }
 
 // shapes runs the model on empty pictures and returns the shapes of its outputs.
-func (s *Session) shapes(batch int) ([][]int64, error) {
-	in, err := ort.NewEmptyTensor[float32](s.inputShape(batch))
-	if err != nil {
-		return nil, fmt.Errorf("make input: %w", err)
+func (s *Session) shapes(batch int, limit time.Duration) ([][]int64, error) {
+	c := &Call{s: s, batch: batch}
+	defer c.destroy()
+	if err := c.makeInputs(); err != nil {
+		return nil, err
 	}
-	defer in.Destroy() //nolint:errcheck // cannot fail
-	values := make([]ort.Value, len(s.info.Outputs))
-	if err := s.s.Run([]ort.Value{in}, values); err != nil {
+	c.out = make([]ort.Value, len(s.info.Outputs)) // the runtime makes them
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit,
+		fmt.Errorf("%w: it was stopped after %v", ErrSlow, limit))
+	defer cancel()
+	if err := c.run(ctx); err != nil {
 		return nil, fmt.Errorf("try the model with %d pictures: %w", batch, err)
 	}
 	var shapes [][]int64
-	for i, v := range values {
-		defer v.Destroy() //nolint:errcheck // cannot fail
+	for i, v := range c.out {
 		if _, ok := v.(*ort.Tensor[float32]); !ok {
 			return nil, fmt.Errorf("output %q is not a float32 tensor", s.info.Outputs[i])
 		}
@@ -238,18 +274,52 @@ func (s *Session) Close() error {
 	return err
 }
 
-// Run runs the model on the call's input. The outputs are checked to be finite.
+// Run runs the model on the call's inputs. When ctx ends, the model is stopped
+// after the operator it is at. The outputs are checked to be finite.
 func (c *Call) Run(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := c.run(ctx); err != nil {
 		return err
-	}
-	if err := c.s.s.Run(c.in, c.out); err != nil {
-		return fmt.Errorf("run model: %w", err)
 	}
 	for i, data := range c.outputs {
 		if !scan.Finite(data) {
 			return fmt.Errorf("%w: output %q", ErrNotFinite, c.s.info.Outputs[i])
 		}
+	}
+	return nil
+}
+
+func (c *Call) run(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if ctx.Done() == nil {
+		return describe(c.s.s.Run(c.in, c.out))
+	}
+	if c.options == nil {
+		var err error
+		if c.options, err = ort.NewRunOptions(); err != nil {
+			return describe(err)
+		}
+	}
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.options.Terminate() // cannot fail
+		close(told)
+	})
+	err := c.s.s.RunWithOptions(c.in, c.out, c.options)
+	if !stop() {
+		<-told
+		_ = c.options.UnsetTerminate() // cannot fail
+		if err != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return describe(err)
+}
+
+func describe(err error) error {
+	if err != nil {
+		return fmt.Errorf("run model: %w", err)
 	}
 	return nil
 }

@@ -1,12 +1,16 @@
-// Package ssd reads detectors of the SSD family: per anchor a box code and
-// scores, with the anchors as a constant output of the model.
+// Package ssd reads detectors of the SSD family: per anchor a box code and scores.
+// In the family ssd the anchors are a constant output of the model, in the family
+// ssdheads they are grids in the contract.
 //
 // Outputs of one picture, A anchors:
 //
 //	boxes    [A,4]  dx, dy, dw, dh relative to the anchor (dy, dx, dh, dw with the
 //	                parameter yx_order), multiplied by scale_xy and scale_wh
-//	scores   [A,C]  after the sigmoid or softmax; column 0 may be the background
+//	scores   [A,C]  after the contract's activation; column 0 may be the background
 //	anchors  [A,4]  x0, y0, x1, y1 in 0..1 of the input (y0, x0, y1, x1 with yx_order)
+//
+// Boxes and scores of ssdheads may come in levels, one output per grid, as [A,4]
+// and [A,C], or as a convolution leaves them: [S·4,H,W] and [S·C,H,W] for S sizes.
 //
 // The box code is that of Liu et al., "SSD: Single Shot MultiBox Detector"
 // (2016); TensorFlow's object detection API and torchvision both scale it by 10
@@ -16,18 +20,20 @@ package ssd
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"detectd/detect"
 	"detectd/detect/scan"
+	"detectd/detect/score"
+	"detectd/detect/sniff"
 )
 
-// Family is this family's row in the table of detect/model. It recognises no
-// model by itself: anchors and box codes look alike in all SSDs, but class lists
-// and scaling do not, so a contract is needed.
+// Family is the row of the family ssd in the table of detect/model.
 func Family() detect.Family {
 	return detect.Family{
 		Name:    "ssd",
 		Outputs: []string{"boxes", "scores", "anchors"},
+		Sniff:   sniffAnchors,
 		New:     newDecoder,
 	}
 }
@@ -38,6 +44,31 @@ type decoder struct {
 	yx               bool
 	columns          int
 	first            int // column of the first class
+	softmax          bool
+	activate         score.Function // when not softmax
+}
+
+// sniffAnchors recognises the names of the outputs. Anchors and box codes look
+// alike in all SSDs, but class lists and scaling do not, so it asks for them.
+func sniffAnchors(s detect.Signature) detect.Guess {
+	in, ok := sniff.Picture(s)
+	in.Colour, in.Resize = detect.RGB, detect.Stretch
+	half := [3]float32{0.5, 0.5, 0.5}
+	sniff.Normal(&in, half, half)
+	c := detect.Contract{
+		Family: "ssd", Input: in, Background: true, Labels: sniff.Names(s), MinScore: 0.4, NMSIoU: 0.6, MaxBoxes: 100,
+		Outputs: map[string]string{}, Params: map[string]float64{"scale_xy": 10, "scale_wh": 5},
+	}
+	for _, name := range []string{"boxes", "scores", "anchors"} {
+		if _, found := s.Output(name); found {
+			c.Outputs[name] = name
+		}
+	}
+	g := detect.Guess{Contract: c, Ask: []string{"labels", "background", "activation", "params.yx_order"}}
+	if ok && len(c.Outputs) == 3 && len(s.Outputs) == 3 {
+		g.Fit = detect.Possible
+	}
+	return g
 }
 
 func newDecoder(c detect.Contract, shapes [][]int64) (detect.Decoder, error) {
@@ -49,10 +80,15 @@ func newDecoder(c detect.Contract, shapes [][]int64) (detect.Decoder, error) {
 		boxes[0] != scores[0] || boxes[0] != anchors[0] || boxes[1] != 4 || anchors[1] != 4 {
 		return nil, fmt.Errorf("shapes %v, %v and %v are not those of boxes, scores and anchors", boxes, scores, anchors)
 	}
+	return newCodes(c, int(scores[1]))
+}
+
+// newCodes makes the decoder for rows of a number of columns.
+func newCodes(c detect.Contract, columns int) (*decoder, error) {
 	d := &decoder{
 		width: float32(c.Input.Width), height: float32(c.Input.Height),
 		scaleXY: param(c, "scale_xy", 10), scaleWH: param(c, "scale_wh", 5),
-		yx: c.Params["yx_order"] != 0, columns: int(scores[1]),
+		yx: c.Params["yx_order"] != 0, columns: columns,
 	}
 	if !(d.scaleXY > 0) || !(d.scaleWH > 0) {
 		return nil, fmt.Errorf("scale factors must be greater than zero (got %g and %g)", d.scaleXY, d.scaleWH)
@@ -63,7 +99,12 @@ func newDecoder(c detect.Contract, shapes [][]int64) (detect.Decoder, error) {
 	if n := d.columns - d.first; n != c.Classes() {
 		return nil, fmt.Errorf("%d score columns for %d classes", n, c.Classes())
 	}
-	return d, nil
+	if d.softmax = c.Activation == detect.Softmax; d.softmax {
+		return d, nil
+	}
+	var err error
+	d.activate, err = score.New(c.Activation)
+	return d, err
 }
 
 func param(c detect.Contract, name string, value float32) float32 {
@@ -76,16 +117,48 @@ func param(c detect.Contract, name string, value float32) float32 {
 // Decode implements detect.Decoder.
 func (d *decoder) Decode(dst []detect.Candidate, outputs [][]float32, minScore float32) []detect.Candidate {
 	boxes, scores, anchors := outputs[0], outputs[1], outputs[2]
-	scan.Above(scores, minScore, func(i int) {
-		row, column := i/d.columns, i%d.columns
-		if column < d.first {
-			return
-		}
+	add := func(row, column int, s float32) {
 		c := d.box(boxes[4*row:4*row+4], anchors[4*row:4*row+4])
-		c.Class, c.Score = column-d.first, scores[i]
+		c.Class, c.Score = column-d.first, s
 		dst = append(dst, c)
+	}
+	if d.softmax {
+		for row := range len(scores) / d.columns {
+			d.softmaxRow(scores[row*d.columns:(row+1)*d.columns], minScore, func(column int, s float32) {
+				add(row, column, s)
+			})
+		}
+		return dst
+	}
+	scan.Above(scores, d.activate.Raw(minScore), func(i int) {
+		row, column := i/d.columns, i%d.columns
+		if s := d.activate.Of(scores[i]); column >= d.first && s >= minScore {
+			add(row, column, s)
+		}
 	})
 	return dst
+}
+
+// softmaxRow calls add for each class of a row with at least minScore. Most rows
+// are background by far, which their two largest numbers tell.
+func (d *decoder) softmaxRow(row []float32, minScore float32, add func(column int, s float32)) {
+	best := slices.Max(row[d.first:])
+	top := best
+	if d.first > 0 {
+		top = max(top, row[0])
+		if score.Sigmoid(best-row[0]) < minScore {
+			return
+		}
+	}
+	sum := 0.0
+	for _, v := range row {
+		sum += math.Exp(float64(v) - float64(top))
+	}
+	for column, v := range row[d.first:] {
+		if s := float32(math.Exp(float64(v)-float64(top)) / sum); s >= minScore {
+			add(column+d.first, s)
+		}
+	}
 }
 
 // maxGrowth bounds how much larger than its anchor a box may be, as an exponent.

@@ -43,6 +43,7 @@ struct dt_plan {
 	int width, height, format;
 	int rgb, gray;
 	int wide;         // samples have 16 bits
+	int swapped;      // and come with the high byte first
 	int full_default; // full range unless the frame says otherwise
 	int cw, ch;       // size of the chroma planes
 	int depth, shift;
@@ -125,7 +126,8 @@ static int describe(dt_plan *p) {
 	p->depth = d->comp[0].depth;
 	p->shift = d->comp[0].shift;
 	p->wide = p->depth > 8;
-	if (p->depth < 8 || p->depth > 16 || (p->wide && d->flags & AV_PIX_FMT_FLAG_BE))
+	p->swapped = p->wide && d->flags & AV_PIX_FMT_FLAG_BE;
+	if (p->depth < 8 || p->depth > 16)
 		return DT_FORMAT;
 	const char *j = d->name;
 	p->full_default = p->rgb || p->gray || strncmp(j, "yuvj", 4) == 0;
@@ -169,7 +171,10 @@ dt_plan *dt_plan_new(const dt_target *t, int width, int height, int format, int 
 }
 
 // DEFINE_ROWS makes the weighted sum of up to four source rows.
-#define DEFINE_ROWS(NAME, TYPE)                                                                    \
+#define AS_IT_IS(v) (v)
+#define SWAPPED(v) (uint16_t)((v) << 8 | (v) >> 8)
+
+#define DEFINE_ROWS(NAME, TYPE, LOAD)                                                              \
 	INLINE void NAME(float *restrict acc, const uint8_t *base, ptrdiff_t stride, int n,        \
 			 const float *w, int taps, float unit) {                                   \
 		for (int k = 0; k < taps; k += 4) {                                                \
@@ -189,21 +194,22 @@ dt_plan *dt_plan_new(const dt_target *t, int width, int height, int format, int 
 				continue;                                                          \
 			if (k == 0 && used <= 2)                                                   \
 				for (int x = 0; x < n; x++)                                        \
-					acc[x] = a[x] * g[0] + b[x] * g[1];                        \
+					acc[x] = LOAD(a[x]) * g[0] + LOAD(b[x]) * g[1];            \
 			else if (k == 0)                                                           \
 				for (int x = 0; x < n; x++)                                        \
-					acc[x] = a[x] * g[0] + b[x] * g[1] + c[x] * g[2] + d[x] * g[3]; \
+					acc[x] = LOAD(a[x]) * g[0] + LOAD(b[x]) * g[1] + LOAD(c[x]) * g[2] + LOAD(d[x]) * g[3]; \
 			else if (used <= 2)                                                        \
 				for (int x = 0; x < n; x++)                                        \
-					acc[x] += a[x] * g[0] + b[x] * g[1];                       \
+					acc[x] += LOAD(a[x]) * g[0] + LOAD(b[x]) * g[1];           \
 			else                                                                       \
 				for (int x = 0; x < n; x++)                                        \
-					acc[x] += a[x] * g[0] + b[x] * g[1] + c[x] * g[2] + d[x] * g[3]; \
+					acc[x] += LOAD(a[x]) * g[0] + LOAD(b[x]) * g[1] + LOAD(c[x]) * g[2] + LOAD(d[x]) * g[3]; \
 		}                                                                                  \
 	}
 
-DEFINE_ROWS(rows8, uint8_t)
-DEFINE_ROWS(rows16, uint16_t)
+DEFINE_ROWS(rows8, uint8_t, AS_IT_IS)
+DEFINE_ROWS(rows16, uint16_t, AS_IT_IS)
+DEFINE_ROWS(rows16be, uint16_t, SWAPPED)
 
 // pick makes a vector out of the numbered lanes of two.
 #define pick(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -296,9 +302,46 @@ INLINE float clamp(float v) {
 	return v > 255 ? 255 : v;
 }
 
-INLINE void store(const dt_plan *p, float *restrict dst, const float *restrict a, const float *restrict b,
+// half rounds to the nearest 16-bit float, ties to even. v is finite.
+INLINE uint16_t half(float v) {
+	union {
+		float f;
+		uint32_t u;
+	} x = {v}, small;
+	uint32_t sign = x.u >> 16 & 0x8000, size = x.u & 0x7fffffff;
+	uint32_t bits = (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13;
+	x.u = size;
+	small.f = x.f + 0.5f; // whose last place is that of the smallest 16-bit floats
+	bits = size < 113u << 23 ? small.u - 0x3f000000 : bits;
+	return (uint16_t)(sign | (size >= 0x477ff000 ? 0x7c00 : bits));
+}
+
+INLINE uint8_t byte(float v) { return (uint8_t)(clamp(v) + 0.5f); }
+
+// write writes a row of values in the tensor's type, the at-th value and on.
+INLINE void write(void *restrict dst, size_t at, int step, const float *restrict from, int n, int type) {
+	if (type == DT_FLOAT16) {
+		uint16_t *to = (uint16_t *)dst + at;
+		if (step == 1)
+			for (int x = 0; x < n; x++)
+				to[x] = half(from[x]);
+		else
+			for (int x = 0; x < n; x++)
+				to[3 * x] = half(from[x]);
+	} else {
+		uint8_t *to = (uint8_t *)dst + at;
+		if (step == 1)
+			for (int x = 0; x < n; x++)
+				to[x] = byte(from[x]);
+		else
+			for (int x = 0; x < n; x++)
+				to[3 * x] = byte(from[x]);
+	}
+}
+
+INLINE void store(const dt_target *t, float *restrict dst, const float *restrict a, const float *restrict b,
 		  const float *restrict c, const float m[4], int channel, int n, int step) {
-	const float mul = p->t.mul[channel], add = p->t.add[channel];
+	const float mul = t->mul[channel], add = t->add[channel];
 	const float m0 = m[0], m1 = m[1], m2 = m[2], m3 = m[3];
 	if (step == 1)
 		for (int x = 0; x < n; x++)
@@ -308,42 +351,53 @@ INLINE void store(const dt_plan *p, float *restrict dst, const float *restrict a
 			dst[3 * x] = clamp(a[x] * m0 + b[x] * m1 + c[x] * m2 + m3) * mul + add;
 }
 
-INLINE void put(float *restrict dst, int from, int to, int step, float v) {
-	if (step == 1)
+INLINE void put(void *restrict dst, size_t at, int from, int to, int step, float v, int type) {
+	if (type == DT_FLOAT32) {
+		float *row = (float *)dst + at;
+		if (step == 1)
+			for (int x = from; x < to; x++)
+				row[x] = v;
+		else
+			for (int x = from; x < to; x++)
+				row[3 * x] = v;
+	} else if (type == DT_FLOAT16) {
+		uint16_t *row = (uint16_t *)dst + at, h = half(v);
 		for (int x = from; x < to; x++)
-			dst[x] = v;
-	else
+			row[step * x] = h;
+	} else {
+		uint8_t *row = (uint8_t *)dst + at, b = byte(v);
 		for (int x = from; x < to; x++)
-			dst[3 * x] = v;
+			row[step * x] = b;
+	}
 }
 
 // fill_border writes the padding around the picture.
-INLINE void fill_border(const dt_plan *p, float *dst) {
-	const dt_target *t = &p->t;
+INLINE void fill_border(const dt_target *t, void *dst) {
 	if (t->cols == t->width && t->rows == t->height)
 		return;
 	const int step = t->planar ? 1 : 3;
 	for (int c = 0; c < 3; c++) {
 		float v = t->pad * t->mul[c] + t->add[c];
-		float *row = t->planar ? dst + (size_t)c * t->width * t->height : dst + c;
+		size_t row = t->planar ? (size_t)c * t->width * t->height : (size_t)c;
 		for (int y = 0; y < t->height; y++, row += (size_t)t->width * step) {
 			if (y < t->top || y >= t->top + t->rows) {
-				put(row, 0, t->width, step, v);
+				put(dst, row, 0, t->width, step, v, t->type);
 				continue;
 			}
-			put(row, 0, t->left, step, v);
-			put(row, t->left + t->cols, t->width, step, v);
+			put(dst, row, 0, t->left, step, v, t->type);
+			put(dst, row, t->left + t->cols, t->width, step, v, t->type);
 		}
 	}
 }
 
-INLINE void fill(const dt_plan *p, const AVFrame *f, float *dst, const matrix *k, float unit, float *scratch) {
+INLINE void fill(const dt_plan *p, const AVFrame *f, void *dst, const matrix *k, float unit, float *scratch) {
 	const dt_target *t = &p->t;
 	const int n = t->cols, comps = p->gray ? 1 : 3;
 	const size_t room = (size_t)p->width * 4 + 4 * LANES;
 	float *mixed = scratch;          // filtered row, components interleaved as in the plane
 	float *single = scratch + room;  // one component of it
 	float *out[3] = {single + room, single + room + n, single + room + 2 * (size_t)n};
+	float *line = out[2] + n; // values before they get their type
 	for (int y = 0; y < t->rows; y++) {
 		int last = -1;
 		for (int i = 0; i < comps; i++) {
@@ -353,7 +407,9 @@ INLINE void fill(const dt_plan *p, const AVFrame *f, float *dst, const matrix *k
 			if (c->plane != last) {
 				const uint8_t *base = f->data[c->plane] + v->start[y] * (ptrdiff_t)f->linesize[c->plane];
 				const float *w = v->weight + (size_t)y * v->taps;
-				if (p->wide)
+				if (p->swapped)
+					rows16be(mixed, base, f->linesize[c->plane], width * c->step, w, v->taps, unit);
+				else if (p->wide)
 					rows16(mixed, base, f->linesize[c->plane], width * c->step, w, v->taps, unit);
 				else
 					rows8(mixed, base, f->linesize[c->plane], width * c->step, w, v->taps, unit);
@@ -378,20 +434,26 @@ INLINE void fill(const dt_plan *p, const AVFrame *f, float *dst, const matrix *k
 		for (int ch = 0; ch < 3; ch++) {
 			int colour = t->bgr ? 2 - ch : ch;
 			size_t at = (size_t)(y + t->top) * t->width + t->left;
-			float *to = t->planar ? dst + (size_t)ch * t->width * t->height + at : dst + 3 * at + ch;
+			const int step = t->planar ? 1 : 3;
+			at = t->planar ? (size_t)ch * t->width * t->height + at : 3 * at + ch;
 			const float *b = p->gray ? out[0] : out[1], *c = p->gray ? out[0] : out[2];
-			store(p, to, out[0], b, c, k->m[colour], ch, n, t->planar ? 1 : 3);
+			if (t->type == DT_FLOAT32) {
+				store(t, (float *)dst + at, out[0], b, c, k->m[colour], ch, n, step);
+				continue;
+			}
+			store(t, line, out[0], b, c, k->m[colour], ch, n, 1);
+			write(dst, at, step, line, n, t->type);
 		}
 	}
-	fill_border(p, dst);
+	fill_border(t, dst);
 }
 
-static void fill_base(const dt_plan *p, const AVFrame *f, float *dst, const matrix *k, float unit, float *scratch) {
+static void fill_base(const dt_plan *p, const AVFrame *f, void *dst, const matrix *k, float unit, float *scratch) {
 	fill(p, f, dst, k, unit, scratch);
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2,fma"))) static void fill_avx2(const dt_plan *p, const AVFrame *f, float *dst,
+__attribute__((target("avx2,fma"))) static void fill_avx2(const dt_plan *p, const AVFrame *f, void *dst,
 							   const matrix *k, float unit, float *scratch) {
 	fill(p, f, dst, k, unit, scratch);
 }
@@ -401,10 +463,16 @@ __attribute__((target("avx2,fma"))) static void fill_avx2(const dt_plan *p, cons
 #define HAVE_AVX2 0
 #endif
 
-int dt_fill(const dt_plan *p, const AVFrame *f, float *dst) {
+void dt_blank(const dt_target *t, void *dst) {
+	dt_target all = *t;
+	all.cols = all.rows = 0;
+	fill_border(&all, dst);
+}
+
+int dt_fill(const dt_plan *p, const AVFrame *f, void *dst) {
 	if (f->width != p->width || f->height != p->height || f->format != p->format || !f->data[0])
 		return DT_MISMATCH;
-	size_t room = 2 * ((size_t)p->width * 4 + 4 * LANES) + 3 * (size_t)p->t.cols;
+	size_t room = 2 * ((size_t)p->width * 4 + 4 * LANES) + 4 * (size_t)p->t.cols;
 	// Zeroed, as padding taps multiply what lies behind a row by 0: it must be finite.
 	float *scratch = calloc(room, sizeof *scratch);
 	if (!scratch)

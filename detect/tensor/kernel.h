@@ -12,7 +12,10 @@ typedef struct {
 	int bgr;                   // channel order
 	float pad;                 // grey level outside of the picture, 0..255
 	float mul[3], add[3];      // value = level * mul + add, in channel order
+	int type;                  // of the values, DT_FLOAT32, …
 } dt_target;
+
+enum { DT_FLOAT32, DT_FLOAT16, DT_UINT8 };
 
 typedef struct dt_plan dt_plan;
 
@@ -23,8 +26,11 @@ enum { DT_OK = 0, DT_NO_MEMORY = -1, DT_FORMAT = -2, DT_MISMATCH = -3 };
 dt_plan *dt_plan_new(const dt_target *t, int width, int height, int format, int *err);
 void dt_plan_free(dt_plan *p);
 
-// dt_fill writes the tensor of one picture: 3*width*height floats. It may run
+// dt_fill writes the tensor of one picture: 3*width*height values. It may run
 // on many threads with one plan.
-int dt_fill(const dt_plan *p, const AVFrame *f, float *dst);
+int dt_fill(const dt_plan *p, const AVFrame *f, void *dst);
+
+// dt_blank writes a tensor that is all padding.
+void dt_blank(const dt_target *t, void *dst);
 
 #endif

@@ -3,7 +3,8 @@
 // C kernel that works on the frame's own planes.
 //
 // It takes every libav pixel format with 8 to 16 bits per component in separate
-// or interleaved planes: YUV of all subsamplings, RGB and grey. The colour
+// or interleaved planes: YUV of all subsamplings, RGB and grey. Alpha is left out.
+// It writes 32-bit or 16-bit floats or bytes. The colour
 // matrix and the range are those the frame is marked with; unmarked YUV is
 // BT.601 with limited range, as libswscale reads it.
 package tensor
@@ -19,8 +20,10 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
+	"unsafe"
 
 	"detectd/detect"
 	"detectd/pipeline/frame"
@@ -68,6 +71,12 @@ func New(in detect.Input) (*Filler, error) {
 	default:
 		return nil, fmt.Errorf("unknown way to resize %q", in.Resize)
 	}
+	if _, bytes := elementType(in); bytes == 0 {
+		return nil, fmt.Errorf("unknown input type %q", in.Type)
+	}
+	if !finite(in.Scale, in.Mean[0], in.Mean[1], in.Mean[2], in.Std[0], in.Std[1], in.Std[2]) {
+		return nil, errors.New("input scale, mean and standard deviation must be finite")
+	}
 	if in.Scale == 0 {
 		return nil, errors.New("input scale is zero")
 	}
@@ -79,14 +88,68 @@ func New(in detect.Input) (*Filler, error) {
 	return &Filler{in: in, plans: map[planKey]*plan{}}, nil
 }
 
+// elementType gives the kernel's number of an element type and its size in bytes,
+// 0 for a type that it does not write.
+func elementType(in detect.Input) (number C.int, bytes int) {
+	switch in.ElementType() {
+	case detect.Float32:
+		return C.DT_FLOAT32, 4
+	case detect.Float16:
+		return C.DT_FLOAT16, 2
+	case detect.Uint8:
+		return C.DT_UINT8, 1
+	default:
+		return 0, 0
+	}
+}
+
+func finite(list ...float32) bool {
+	for _, v := range list {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return false
+		}
+	}
+	return true
+}
+
 // Size is the number of values of one picture.
 func (f *Filler) Size() int { return 3 * f.in.Width * f.in.Height }
 
-// Fill writes the picture to dst, which has Size values, and tells where the
-// picture lies in it. The frame stays owned by the caller.
+// Bytes is the number of bytes of one picture.
+func (f *Filler) Bytes() int {
+	_, bytes := elementType(f.in)
+	return f.Size() * bytes
+}
+
+// Fill is FillBytes for inputs of 32-bit floats: dst has Size values.
 func (f *Filler) Fill(dst []float32, fr *frame.Frame) (Geometry, error) {
-	if len(dst) < f.Size() {
-		return Geometry{}, fmt.Errorf("tensor of %d values is too small for %d", len(dst), f.Size())
+	if t := f.in.ElementType(); t != detect.Float32 {
+		return Geometry{}, fmt.Errorf("the input takes %s", t)
+	}
+	if len(dst) == 0 {
+		return Geometry{}, errors.New("tensor of 0 values is too small")
+	}
+	return f.FillBytes(unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), 4*len(dst)), fr)
+}
+
+// Blank writes a picture of one grey level, 0 to 255, to dst, which has Bytes
+// bytes and is aligned for the element type.
+func (f *Filler) Blank(dst []byte, level uint8) error {
+	if len(dst) < f.Bytes() {
+		return fmt.Errorf("tensor of %d bytes is too small for %d", len(dst), f.Bytes())
+	}
+	t := f.target(Geometry{})
+	t.pad = C.float(level)
+	C.dt_blank(&t, unsafe.Pointer(&dst[0]))
+	return nil
+}
+
+// FillBytes writes the picture to dst, which has Bytes bytes and is aligned for
+// the element type, and tells where the picture lies in it. The frame stays owned
+// by the caller.
+func (f *Filler) FillBytes(dst []byte, fr *frame.Frame) (Geometry, error) {
+	if len(dst) < f.Bytes() {
+		return Geometry{}, fmt.Errorf("tensor of %d bytes is too small for %d", len(dst), f.Bytes())
 	}
 	av := fr.AV()
 	key := planKey{av.Width(), av.Height(), int(av.PixelFormat())}
@@ -99,7 +162,7 @@ func (f *Filler) Fill(dst []float32, fr *frame.Frame) (Geometry, error) {
 			return Geometry{}, fmt.Errorf("prepare %dx%d %s: %w", key.w, key.h, av.PixelFormat(), err)
 		}
 	}
-	rc := C.dt_fill(p.c, (*C.AVFrame)(av.UnsafePointer()), (*C.float)(&dst[0]))
+	rc := C.dt_fill(p.c, (*C.AVFrame)(av.UnsafePointer()), unsafe.Pointer(&dst[0]))
 	runtime.KeepAlive(p)
 	if rc != 0 {
 		return Geometry{}, fmt.Errorf("convert %dx%d %s: %w", key.w, key.h, av.PixelFormat(), reason(rc))
@@ -113,21 +176,7 @@ func (f *Filler) add(key planKey) (*plan, error) {
 		return nil, errors.New("picture size is out of range")
 	}
 	g := NewGeometry(f.in, key.w, key.h)
-	t := C.dt_target{
-		width: C.int(f.in.Width), height: C.int(f.in.Height),
-		left: C.int(g.Left), top: C.int(g.Top), cols: C.int(g.Cols), rows: C.int(g.Rows),
-		pad: C.float(f.in.Pad),
-	}
-	if f.in.Layout == detect.NCHW {
-		t.planar = 1
-	}
-	if f.in.Colour == detect.BGR {
-		t.bgr = 1
-	}
-	for i := range 3 {
-		t.mul[i] = C.float(f.in.Scale / f.in.Std[i])
-		t.add[i] = C.float(-f.in.Mean[i] / f.in.Std[i])
-	}
+	t := f.target(g)
 	var rc C.int
 	c := C.dt_plan_new(&t, C.int(key.w), C.int(key.h), C.int(key.format), &rc)
 	if c == nil {
@@ -142,6 +191,27 @@ func (f *Filler) add(key planKey) (*plan, error) {
 	}
 	f.plans[key] = p
 	return p, nil
+}
+
+func (f *Filler) target(g Geometry) C.dt_target {
+	number, _ := elementType(f.in)
+	t := C.dt_target{
+		width: C.int(f.in.Width), height: C.int(f.in.Height),
+		left: C.int(g.Left), top: C.int(g.Top), cols: C.int(g.Cols), rows: C.int(g.Rows),
+		pad:   C.float(f.in.Pad),
+		_type: number,
+	}
+	if f.in.Layout == detect.NCHW {
+		t.planar = 1
+	}
+	if f.in.Colour == detect.BGR {
+		t.bgr = 1
+	}
+	for i := range 3 {
+		t.mul[i] = C.float(f.in.Scale / f.in.Std[i])
+		t.add[i] = C.float(-f.in.Mean[i] / f.in.Std[i])
+	}
+	return t
 }
 
 func reason(rc C.int) error {

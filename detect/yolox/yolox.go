@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"detectd/detect"
+	"detectd/detect/sniff"
 )
 
 // Family is this family's row in the table of detect/model.
@@ -20,45 +21,35 @@ func Family() detect.Family {
 	return detect.Family{
 		Name:    "yolox",
 		Outputs: []string{"output"},
-		Sniff:   sniff,
+		Sniff:   guess,
 		Settle:  settle,
 		New:     newDecoder,
 	}
 }
 
-// sniff recognises one NCHW float input and one output with as many rows as the
-// input has grid cells.
-func sniff(s detect.Signature) (detect.Contract, bool) {
-	if len(s.Inputs) != 1 || len(s.Outputs) != 1 {
-		return detect.Contract{}, false
+// guess recognises one output with as many rows as the input has grid cells.
+func guess(s detect.Signature) detect.Guess {
+	in, ok := sniff.Picture(s)
+	in.Colour, in.Resize, in.Pad = detect.BGR, detect.LetterboxTop, 114
+	name, shape, single := sniff.Single(s, 2)
+	g := detect.Guess{Contract: detect.Contract{
+		Family: "yolox", Input: in, Outputs: map[string]string{"output": name},
+		MinScore: 0.3, NMSIoU: 0.45, MaxBoxes: 100,
+	}}
+	if !single || shape[1] < 6 {
+		return g
 	}
-	in, out := s.Inputs[0], s.Outputs[0]
-	if in.Type != "float32" || out.Type != "float32" || len(in.Shape) != 4 || in.Shape[1] != 3 || len(out.Shape) != 3 {
-		return detect.Contract{}, false
+	rows, classes := int(shape[0]), int(shape[1])-5
+	g.Contract.Labels = sniff.Labels(s, classes)
+	if ok && len(s.Inputs) == 1 && sniff.Cells(in, strides(in, rows)...) == rows {
+		g.Fit = sniff.FitOf(s, classes, in.Name == "images" && name == "output")
 	}
-	h, w, rows, columns := int(in.Shape[2]), int(in.Shape[3]), int(out.Shape[1]), int(out.Shape[2])
-	if h <= 0 || w <= 0 || columns < 6 || cells(w, h, strides(w, h, rows)) != rows {
-		return detect.Contract{}, false
-	}
-	c := detect.Contract{
-		Family: "yolox",
-		Input: detect.Input{
-			Name: in.Name, Layout: detect.NCHW, Width: w, Height: h, Batch: int(max(in.Shape[0], 0)),
-			Colour: detect.BGR, Resize: detect.LetterboxTop, Pad: 114,
-			Scale: 1, Std: [3]float32{1, 1, 1},
-		},
-		Outputs:  map[string]string{"output": out.Name},
-		Labels:   labels(columns - 5),
-		MinScore: 0.3,
-		NMSIoU:   0.45,
-		MaxBoxes: 100,
-	}
-	return c, true
+	return g
 }
 
 // settle tells decoded boxes from those in grid units: the cells of the right
 // edge have their centres near the input's width only when decoded.
-func settle(c detect.Contract, outputs [][]float32) detect.Contract {
+func settle(c detect.Contract, _ [][]int64, outputs [][]float32) detect.Contract {
 	columns, far := c.Classes()+5, float32(0)
 	for rows := outputs[0]; len(rows) >= columns; rows = rows[columns:] {
 		far = max(far, rows[0])
@@ -69,33 +60,13 @@ func settle(c detect.Contract, outputs [][]float32) detect.Contract {
 	return c
 }
 
-// labels guesses the class names from their number.
-func labels(n int) []string {
-	if coco := detect.COCOLabels(); n == len(coco) {
-		return coco
-	}
-	list := make([]string, n)
-	for i := range list {
-		list[i] = fmt.Sprintf("class %d", i)
-	}
-	return list
-}
-
 // strides are 8, 16 and 32, and 64 too in models with a fourth level.
-func strides(w, h, rows int) []int {
+func strides(in detect.Input, rows int) []int {
 	four := []int{8, 16, 32, 64}
-	if cells(w, h, four) == rows {
+	if sniff.Cells(in, four...) == rows {
 		return four
 	}
 	return four[:3]
-}
-
-func cells(w, h int, strides []int) int {
-	n := 0
-	for _, s := range strides {
-		n += (w / s) * (h / s)
-	}
-	return n
 }
 
 // cell is the position of an output row: centre = (value + x)·stride.
@@ -123,7 +94,7 @@ func newDecoder(c detect.Contract, shapes [][]int64) (detect.Decoder, error) {
 		return d, nil
 	}
 	w, h := c.Input.Width, c.Input.Height
-	for _, s := range strides(w, h, d.rows) {
+	for _, s := range strides(c.Input, d.rows) {
 		for y := range h / s {
 			for x := range w / s {
 				d.grid = append(d.grid, cell{float32(x), float32(y), float32(s)})

@@ -33,18 +33,19 @@ func TestSniff(t *testing.T) {
 		"classifier":    {[]int64{1, 3, 224, 224}, []int64{1, 1000}, false},
 		"no shape":      {nil, nil, false},
 	} {
-		got, ok := yolox.Family().Sniff(signature(c.in, c.out))
-		require.Equal(t, c.fits, ok, name)
-		if ok {
+		guess := yolox.Family().Sniff(signature(c.in, c.out))
+		got := guess.Contract
+		require.Equal(t, c.fits, guess.Fit > detect.NoFit, name)
+		if c.fits {
 			require.Equal(t, int(c.in[3]), got.Input.Width)
 			require.Len(t, got.Labels, int(c.out[2])-5)
 			require.Equal(t, int(max(c.in[0], 0)), got.Input.Batch)
 		}
 	}
-	got, _ := yolox.Family().Sniff(signature([]int64{1, 3, 416, 416}, []int64{1, 3549, 85}))
-	require.Equal(t, detect.COCOLabels(), got.Labels)
-	_, ok := yolox.Family().Sniff(detect.Signature{})
-	require.False(t, ok)
+	got := yolox.Family().Sniff(signature([]int64{1, 3, 416, 416}, []int64{1, 3549, 85}))
+	require.Equal(t, detect.COCOLabels(), got.Contract.Labels)
+	require.Equal(t, detect.Likely, got.Fit)
+	require.Equal(t, detect.NoFit, yolox.Family().Sniff(detect.Signature{}).Fit)
 }
 
 // small is a contract with a 32x32 input: 16 + 4 + 1 rows.
@@ -82,9 +83,9 @@ func TestDecode(t *testing.T) {
 
 func TestSettle(t *testing.T) {
 	out := make([]float32, 21*7)
-	require.Nil(t, yolox.Family().Settle(small(), [][]float32{out}).Params)
+	require.Nil(t, yolox.Family().Settle(small(), nil, [][]float32{out}).Params)
 	out[20*7] = 30
-	require.Equal(t, map[string]float64{"decoded": 1}, yolox.Family().Settle(small(), [][]float32{out}).Params)
+	require.Equal(t, map[string]float64{"decoded": 1}, yolox.Family().Settle(small(), nil, [][]float32{out}).Params)
 }
 
 func TestNewRefuses(t *testing.T) {
