@@ -75,6 +75,7 @@ func openFolderBook(ctx context.Context, e *env, data string) (b *folderBook, er
 		return b, err
 	}
 	b.Registry = registry.Open(b.runtime, b.records, b.blobs)
+	b.Isolate(e.trial(""))
 	return b, daemon.AddDefaultModel(ctx, b.Registry, "")
 }
 
@@ -130,7 +131,10 @@ func (b *daemonBook) List(ctx context.Context) ([]store.Model, error) {
 // Add implements modelBook.
 func (b *daemonBook) Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error) {
 	query := url.Values{"name": {m.Name}}
-	for key, value := range map[string]string{"description": m.Description, "licence": m.Licence, "source": m.Source} {
+	for key, value := range m.Contract {
+		query.Add("contract", key+"="+value)
+	}
+	for key, value := range map[string]string{"description": m.Description, "licence": m.Licence, "source": m.Source, "family": m.Family} {
 		if value != "" {
 			query.Set(key, value)
 		}

@@ -36,12 +36,23 @@ func (e usageError) Unwrap() error { return e.err }
 // errTold ends a command with exit code 1 whose errors were all printed already.
 var errTold = errors.New("failed")
 
+// Process is what a command line runs in.
+type Process struct {
+	Args    []string // without the program's name
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Version string
+	Self    string // path of this program, which new models are tried in; "" tries them here
+}
+
 // env is what commands work with.
 type env struct {
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
 	version string
+	self    string
 }
 
 // commands is the table of commands.
@@ -61,7 +72,7 @@ type commands struct {
 type exitRequest struct{ code int }
 
 // Main runs one command line and returns the exit code.
-func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, version string) (code int) {
+func Main(ctx context.Context, p Process) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			request, ok := r.(exitRequest)
@@ -71,26 +82,27 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 			code = request.code
 		}
 	}()
-	e := &env{stdin: stdin, stdout: stdout, stderr: stderr, version: version}
+	e := &env{stdin: p.Stdin, stdout: p.Stdout, stderr: p.Stderr, version: p.Version, self: p.Self}
 	parser, err := kong.New(&commands{},
 		kong.Name("detectd"),
 		kong.Description("Object detection on cameras, video files and pictures."),
-		kong.Writers(stdout, stderr),
+		kong.Writers(p.Stdout, p.Stderr),
 		kong.Exit(func(code int) { panic(exitRequest{code}) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(e),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
-		fmt.Fprintln(stderr, "detectd:", err)
+		fmt.Fprintln(p.Stderr, "detectd:", err)
 		return exitFailed
 	}
+	args := p.Args
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "detectd: %s (see detectd --help)\n", err)
+		fmt.Fprintf(p.Stderr, "detectd: %s (see detectd --help)\n", err)
 		return exitUsage
 	}
 	err = command.Run()
@@ -100,16 +112,16 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		return exitDone
 	case errors.As(err, &faults):
 		for _, f := range faults {
-			fmt.Fprintln(stderr, f) // file:line:col first, as editors read it
+			fmt.Fprintln(p.Stderr, f) // file:line:col first, as editors read it
 		}
 		return exitUsage
 	case errors.As(err, &usageError{}):
-		fmt.Fprintln(stderr, "detectd:", err)
+		fmt.Fprintln(p.Stderr, "detectd:", err)
 		return exitUsage
 	case errors.Is(err, errTold), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitFailed
 	default:
-		fmt.Fprintln(stderr, "detectd:", err)
+		fmt.Fprintln(p.Stderr, "detectd:", err)
 		return exitFailed
 	}
 }

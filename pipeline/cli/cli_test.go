@@ -16,7 +16,7 @@ import (
 func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = Main(t.Context(), args, strings.NewReader(""), &out, &errs, "1.2.3")
+	code = Main(t.Context(), Process{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Version: "1.2.3"})
 	return code, out.String(), errs.String()
 }
 

@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"detectd/detect"
+	"detectd/detect/model"
+	"detectd/detect/ort"
 	"detectd/detect/tfjs"
 	"detectd/pipeline/registry"
 	"detectd/store"
@@ -26,6 +30,7 @@ type modelsCommand struct {
 	Add            modelsAddCommand     `cmd:"" help:"Add an ONNX file as a new version of a model."`
 	Remove         modelsRemoveCommand  `cmd:"" help:"Remove a version of a model."`
 	ConvertDefault modelsConvertCommand `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
+	Try            modelsTryCommand     `cmd:"" hidden:"" help:"Try a model from standard input, for the process that started this one."`
 }
 
 // modelBook is where models are kept: a data folder, or the daemon that owns it.
@@ -108,6 +113,7 @@ func show(out io.Writer, m store.Model, v store.ModelVersion) error {
 		{"source", v.Source},
 		{"family", v.Family},
 		{"input", fmt.Sprintf("%s %dx%d %s %s, %s, batch %s", in.Name, in.Width, in.Height, in.Layout, in.Colour, in.Resize, batch)},
+		{"reading", reading(contract)},
 		{"labels", fmt.Sprintf("%d: %s", len(contract.Labels), strings.Join(contract.Labels, ", "))},
 		{"score, overlap", fmt.Sprintf("at least %g, NMS above %g", contract.MinScore, contract.NMSIoU)},
 		{"file", fmt.Sprintf("%d bytes, sha256 %s", v.Size, v.SHA256)},
@@ -120,18 +126,51 @@ func show(out io.Writer, m store.Model, v store.ModelVersion) error {
 	return w.Flush()
 }
 
+// reading says how the outputs are read, in the contract's own words.
+func reading(c detect.Contract) string {
+	var parts []string
+	if c.Input.Type != "" {
+		parts = append(parts, "input "+string(c.Input.Type))
+	}
+	if c.Box != "" {
+		parts = append(parts, "boxes "+string(c.Box))
+	}
+	if c.BoxUnit != "" {
+		parts = append(parts, "in "+string(c.BoxUnit))
+	}
+	if c.Activation != "" {
+		parts = append(parts, "activation "+string(c.Activation))
+	}
+	if c.Objectness {
+		parts = append(parts, "objectness")
+	}
+	if n := len(c.Anchors); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d anchor grids", n))
+	}
+	for name, tensor := range c.Outputs {
+		parts = append(parts, name+" from "+tensor)
+	}
+	slices.Sort(parts[len(parts)-len(c.Outputs):])
+	return strings.Join(parts, ", ")
+}
+
 type modelsAddCommand struct {
 	File        string `arg:"" help:"ONNX file."`
 	Name        string `placeholder:"NAME" help:"Model to add it to (default: the file's name)."`
 	Description string `help:"What the model is."`
 	Licence     string `help:"Its licence."`
 	Source      string `help:"Where it comes from."`
+
+	Family   string   `placeholder:"F" help:"How its outputs are laid out, when that cannot be found out."`
+	Contract []string `placeholder:"KEY=VALUE" sep:"none" help:"A part of its contract that cannot be found out; may be repeated. VALUE may be @FILE."`
 }
 
 // Help implements kong.HelpProvider.
 func (modelsAddCommand) Help() string {
 	return `How the file is to be fed and read is found out from its inputs and outputs, and
-checked by running it once. What is not an ONNX detector is refused.`
+checked by running it once, in a process of its own. What is not an ONNX detector is
+refused; what fits several families asks for --family or single --contract keys,
+which docs/models.md lists.`
 }
 
 // Run adds a file.
@@ -145,8 +184,15 @@ func (c modelsAddCommand) Run(ctx context.Context, e *env, parent *modelsCommand
 		return fmt.Errorf("open model: %w", err)
 	}
 	defer func() { _ = file.Close() }()
+	contract, err := model.ParseOverrides(c.Contract)
+	if err != nil {
+		return usageError{err}
+	}
 	return withBook(ctx, e, parent.Data, func(b modelBook) error {
-		v, err := b.Add(ctx, registry.New{Name: name, Description: c.Description, Licence: c.Licence, Source: c.Source}, file)
+		v, err := b.Add(ctx, registry.New{
+			Name: name, Description: c.Description, Licence: c.Licence, Source: c.Source,
+			Family: c.Family, Contract: contract,
+		}, file)
 		if errors.Is(err, store.ErrExists) {
 			_, err = fmt.Fprintf(e.stdout, "%s is %s@%d already\n", c.File, v.Model, v.Version)
 			return err
@@ -197,6 +243,33 @@ func (c modelsConvertCommand) Run() error {
 		return fmt.Errorf("convert %s: %w", c.Dir, err)
 	}
 	return os.Rename(out.Name(), c.Out)
+}
+
+type modelsTryCommand struct {
+	Library string `help:"ONNX Runtime to use."`
+}
+
+// Run serves one trial over standard input and output.
+func (c modelsTryCommand) Run(e *env) error {
+	library, err := ort.FindLibrary(c.Library)
+	if err != nil {
+		return err
+	}
+	rt, err := ort.Open(library)
+	if err != nil {
+		return err
+	}
+	return errors.Join(model.ServeTrial(rt, e.stdin, e.stdout), rt.Close())
+}
+
+// trial starts this program as modelsTryCommand; nil where there is none.
+func (e *env) trial(library string) func(context.Context) *exec.Cmd {
+	if e.self == "" {
+		return nil
+	}
+	return func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, e.self, "models", "try", "--library", library)
+	}
 }
 
 // pick finds the version that ref names.

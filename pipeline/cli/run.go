@@ -40,10 +40,13 @@ func (c runCommand) Run(ctx context.Context, e *env) error {
 	if c.NoDemo {
 		cfg.Demo = false
 	}
+	if err := web.CheckListen(cfg.Listen); err != nil {
+		return usageError{err}
+	}
 	d, err := daemon.New(ctx, cfg, daemon.Options{
-		Sources: c.Sources, Version: e.version, Log: e.logger(cfg.Log.Level, cfg.Log.Format),
+		Sources: c.Sources, Trial: e.trial(cfg.Runtime.Library), Version: e.version, Log: e.logger(cfg.Log.Level, cfg.Log.Format),
 	})
-	if errors.Is(err, web.ErrNotLoopback) || errors.Is(err, api.ErrInvalid) {
+	if errors.Is(err, api.ErrInvalid) {
 		return usageError{err}
 	}
 	if err != nil {

@@ -50,10 +50,15 @@ type SourcesConfig struct {
 type DetectConfig struct {
 	Model    string        `yaml:"model"`
 	FPS      float64       `yaml:"fps" min:"0.1" max:"60"`
+	FastFPS  float64       `yaml:"fast_fps" min:"0" max:"60"`
+	Idle     string        `yaml:"idle" oneof:"auto off"`
 	Workers  int           `yaml:"workers" min:"0" max:"256"`
 	MaxBatch int           `yaml:"max_batch" min:"1" max:"64"`
 	MaxWait  time.Duration `yaml:"max_wait" min:"0s" max:"1s"`
 }
+
+// idleAuto is the value of detect.idle with which cameras may be left undecoded.
+const idleAuto = "auto"
 
 // RecordConfig is the section record.
 type RecordConfig struct {
@@ -87,7 +92,7 @@ func DefaultConfig() Config {
 			DialTimeout: 5 * time.Second,
 			ReadTimeout: 10 * time.Second,
 		},
-		Detect: DetectConfig{Model: "default", FPS: 5, MaxBatch: 8},
+		Detect: DetectConfig{Model: "default", FPS: 5, FastFPS: 10, Idle: idleAuto, MaxBatch: 8},
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, Reserve: 2 << 30,
 		},

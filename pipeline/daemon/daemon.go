@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os/exec"
 	"runtime"
 	"slices"
 	"sync"
@@ -45,6 +46,8 @@ import (
 type Options struct {
 	Sources []string // cameras to add: URLs and files
 	Share   string   // folder of the default model and the demo video; "" finds the installed one
+	// Trial starts the process in which new models are tried; nil tries them here.
+	Trial   func(context.Context) *exec.Cmd
 	Version string
 	Log     *slog.Logger
 }
@@ -163,6 +166,7 @@ func (d *Daemon) openDetection(context.Context) error {
 	}
 	d.onClose(d.runtime.Close)
 	d.registry = registry.Open(d.runtime, d.records, d.blobs)
+	d.registry.Isolate(d.opts.Trial)
 	return nil
 }
 

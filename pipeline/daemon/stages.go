@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"math/rand/v2"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"detectd/detect"
 	"detectd/detect/batch"
 	"detectd/pipeline"
+	"detectd/pipeline/activity"
 	"detectd/pipeline/bus"
 	"detectd/pipeline/camera"
 	"detectd/pipeline/decode"
@@ -41,7 +43,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 		Decoder: func(f pipeline.Format, pool *frame.Pool) (camera.Decoder, error) {
 			return decode.New(f, pool, decode.Options{})
 		},
-		Retry: camera.DefaultRetry(), Log: d.log,
+		Gate: d.gate(), FastFPS: d.cfg.Detect.FastFPS, Retry: camera.DefaultRetry(), Log: d.log,
 	})
 	d.persist = persist.New(persist.Config{}, d.series, d.records, d.cameras.DroppedByStore, d.log)
 	d.publish = publish.New(d.bus)
@@ -67,6 +69,16 @@ func (d *Daemon) openStages(context.Context) (err error) {
 		d.log.Info("old recordings deleted", "segments", segments, "bytes", bytes)
 	})
 	return err
+}
+
+// gate decides for each camera when its video need not be decoded.
+func (d *Daemon) gate() func(store.Camera) *activity.Gate {
+	if d.cfg.Detect.Idle != idleAuto {
+		return nil
+	}
+	return func(store.Camera) *activity.Gate {
+		return activity.New(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))) //nolint:gosec // which moments are audited is no secret
+	}
 }
 
 // borrow opens a model for one use; no name means the default model.

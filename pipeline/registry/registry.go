@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"sync"
 
 	"detectd/detect"
@@ -32,6 +33,8 @@ type New struct {
 	Description string
 	Licence     string
 	Source      string
+	Family      string            // how the outputs are laid out; "" is found out
+	Contract    map[string]string // keys of the contract that cannot be found out: docs/models.md
 }
 
 // Records is what the registry needs of the store.
@@ -46,6 +49,7 @@ type Registry struct {
 	runtime *ort.Runtime
 	records Records
 	blobs   store.Blobs
+	trial   func(context.Context) *exec.Cmd
 
 	mu sync.Mutex // held while a file is added or removed, so that neither takes the other's file
 
@@ -57,6 +61,11 @@ type Registry struct {
 func Open(rt *ort.Runtime, records Records, blobs store.Blobs) *Registry {
 	return &Registry{runtime: rt, records: records, blobs: blobs, sessions: map[string]*session{}}
 }
+
+// Isolate has every new file tried in a process of its own before it is opened
+// in this one: a file that crashes the runtime takes only that with it. The
+// process calls model.ServeTrial. nil tries them here. Call it before Add.
+func (r *Registry) Isolate(trial func(context.Context) *exec.Cmd) { r.trial = trial }
 
 // Add reads an ONNX file, finds out how to use it, runs it once, and stores it
 // as a new version of the model. The same file again gives the version that has
@@ -84,7 +93,13 @@ func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelV
 		}
 		return v, err
 	}
-	detector, err := model.Open(r.runtime, data, model.Options{})
+	opts := model.Options{Family: m.Family, Overrides: m.Contract}
+	if r.trial != nil {
+		if _, err := model.Try(ctx, r.trial(ctx), data, opts); err != nil {
+			return store.ModelVersion{}, err
+		}
+	}
+	detector, err := model.Open(r.runtime, data, opts)
 	if err != nil {
 		return store.ModelVersion{}, err
 	}

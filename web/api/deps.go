@@ -120,6 +120,8 @@ type NewModel struct {
 	Description string
 	Licence     string
 	Source      string
+	Family      string            // how the outputs are laid out; "" is found out
+	Contract    map[string]string // keys of the contract that cannot be found out
 }
 
 // Renders makes stills and clips.

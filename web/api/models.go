@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -98,6 +99,9 @@ func (s *server) addModel(ctx context.Context, in *struct {
 	Description string `query:"description" maxLength:"1000" doc:"For people; used when the model is new."`
 	Licence     string `query:"licence" maxLength:"200" example:"Apache-2.0" doc:"Under which terms the file may be used."`
 	Source      string `query:"source" maxLength:"1000" doc:"Where the file came from."`
+	Family      string `query:"family" maxLength:"40" example:"yolov8" doc:"How the outputs are laid out; found out when it is not given."`
+
+	Contract []string `query:"contract,explode" maxItems:"100" example:"[\"input.scale=1/255\"]" doc:"Parts of the contract as KEY=VALUE, where they cannot be found out. docs/models.md lists the keys."`
 },
 ) (*struct {
 	Status   int
@@ -112,8 +116,19 @@ func (s *server) addModel(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
+	contract := map[string]string{}
+	for _, item := range in.Contract {
+		key, value, ok := strings.Cut(item, "=")
+		if !ok {
+			return nil, invalid("query.contract", "each item must be KEY=VALUE, as in input.scale=1/255")
+		}
+		contract[key] = value
+	}
 	status := http.StatusCreated
-	_, err = s.Models.Add(ctx, NewModel{Name: in.Name, Description: in.Description, Licence: in.Licence, Source: in.Source}, f)
+	_, err = s.Models.Add(ctx, NewModel{
+		Name: in.Name, Description: in.Description, Licence: in.Licence, Source: in.Source,
+		Family: in.Family, Contract: contract,
+	}, f)
 	switch {
 	case errors.Is(err, store.ErrExists):
 		status = http.StatusOK

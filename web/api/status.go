@@ -19,6 +19,7 @@ type Status struct {
 	DetectFPS     float64 `json:"detect_fps" example:"5" doc:"Detections per second that are made."`
 	Units         uint64  `json:"units" doc:"Coded pictures received."`
 	Frames        uint64  `json:"frames" doc:"Pictures decoded."`
+	IdleFrames    uint64  `json:"idle_frames" doc:"Pictures left undecoded because nothing moved. They are annotated from the key pictures around them."`
 	Inferences    uint64  `json:"inferences" doc:"Pictures that went through the model."`
 	Bytes         uint64  `json:"bytes" doc:"Bytes of video received."`
 	Reconnects    uint64  `json:"reconnects" doc:"How often the connection was made again."`
@@ -32,6 +33,11 @@ type Status struct {
 	RecordError   string  `json:"record_error,omitempty" doc:"Why recording does not work."`
 	Clock         string  `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How capture times are obtained."`
 	TimeErrorMS   float64 `json:"time_error_ms,omitempty" doc:"Half-width of the interval that capture times are known to lie in."`
+
+	Activity       string `json:"activity,omitempty" enum:"learning,idle,active,unsure" doc:"Whether anything moves, as far as the coded video tells. Only while idle are pictures left undecoded. Absent where everything is decoded."`
+	ActivityReason string `json:"activity_reason,omitempty" example:"nothing moves" doc:"Why, in words."`
+	IdleAudits     uint64 `json:"idle_audits,omitempty" doc:"How often the camera was decoded at random while idle."`
+	IdleMisses     uint64 `json:"idle_misses,omitempty" doc:"How many of these audits found movement that nobody had noticed."`
 }
 
 // Drops counts what was given up, by place and reason.
@@ -60,9 +66,10 @@ func newStatus(s pipeline.Status) Status {
 	return Status{
 		CameraID: s.CameraID, State: string(s.State), Reason: s.Reason, Since: Time{s.Since}, NextTry: Time{s.NextTry},
 		Codec: string(s.Codec), Width: s.Width, Height: s.Height, FPS: s.FPS, DetectFPS: s.DetectFPS,
-		Units: s.Units, Frames: s.Frames, Inferences: s.Inferences, Bytes: s.Bytes, Reconnects: s.Reconnects,
+		Units: s.Units, Frames: s.Frames, IdleFrames: s.IdleFrames, Inferences: s.Inferences, Bytes: s.Bytes, Reconnects: s.Reconnects,
 		Drops: Drops(s.Drops), LastFrame: Time{s.LastFrame},
 		Model: s.Model, ModelVersion: s.ModelVersion, ModelRevision: s.ModelRevision, ModelError: s.ModelError,
 		Recording: s.Recording, RecordError: s.RecordError, Clock: s.Clock, TimeErrorMS: s.TimeErrorMS,
+		Activity: s.Activity, ActivityReason: s.ActivityReason, IdleAudits: s.IdleAudits, IdleMisses: s.IdleMisses,
 	}
 }

@@ -1996,6 +1996,16 @@ export interface components {
         };
         Status: {
             /**
+             * @description Whether anything moves, as far as the coded video tells. Only while idle are pictures left undecoded. Absent where everything is decoded.
+             * @enum {string}
+             */
+            activity?: "learning" | "idle" | "active" | "unsure";
+            /**
+             * @description Why, in words.
+             * @example nothing moves
+             */
+            activity_reason?: string;
+            /**
              * Format: int64
              * @description Bytes of video received.
              */
@@ -2040,6 +2050,21 @@ export interface components {
              * @example 1080
              */
             height?: number;
+            /**
+             * Format: int64
+             * @description How often the camera was decoded at random while idle.
+             */
+            idle_audits?: number;
+            /**
+             * Format: int64
+             * @description Pictures left undecoded because nothing moved. They are annotated from the key pictures around them.
+             */
+            idle_frames: number;
+            /**
+             * Format: int64
+             * @description How many of these audits found movement that nobody had noticed.
+             */
+            idle_misses?: number;
             /**
              * Format: int64
              * @description Pictures that went through the model.
@@ -3637,8 +3662,12 @@ export interface operations {
     "add-model": {
         parameters: {
             query: {
+                /** @description Parts of the contract as KEY=VALUE, where they cannot be found out. docs/models.md lists the keys. */
+                contract?: string[] | null;
                 /** @description For people; used when the model is new. */
                 description?: string;
+                /** @description How the outputs are laid out; found out when it is not given. */
+                family?: string;
                 /** @description Under which terms the file may be used. */
                 licence?: string;
                 /** @description The model's name. */
