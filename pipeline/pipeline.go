@@ -135,6 +135,7 @@ type Status struct {
 	DetectFPS     float64   `json:"detect_fps"`
 	Units         uint64    `json:"units"`
 	Frames        uint64    `json:"frames"`
+	IdleFrames    uint64    `json:"idle_frames"` // not decoded: nothing moved
 	Inferences    uint64    `json:"inferences"`
 	Bytes         uint64    `json:"bytes"`
 	Reconnects    uint64    `json:"reconnects"`
@@ -148,6 +149,13 @@ type Status struct {
 	RecordError   string    `json:"record_error,omitempty"`
 	Clock         string    `json:"clock,omitempty"`
 	TimeErrorMS   float64   `json:"time_error_ms,omitempty"`
+	// Activity is what pipeline/activity makes of the video: learning, idle, active
+	// or unsure, and why; empty when everything is decoded. Audits decode an idle
+	// camera at random; misses are those that found movement nobody had noticed.
+	Activity       string `json:"activity,omitempty"`
+	ActivityReason string `json:"activity_reason,omitempty"`
+	IdleAudits     uint64 `json:"idle_audits,omitempty"`
+	IdleMisses     uint64 `json:"idle_misses,omitempty"`
 }
 
 // Drops counts what was given up, by the place and the reason.

@@ -101,6 +101,7 @@ type Records interface {
 	Events
 	Results
 	Reports
+	Zones
 
 	// BlobInUse says whether a model version or a result names the blob.
 	BlobInUse(ctx context.Context, sha256 string) (bool, error)
@@ -128,8 +129,8 @@ type Cameras interface {
 	Camera(ctx context.Context, id string) (Camera, error)
 	ListCameras(ctx context.Context, clientID string) ([]Camera, error) // by id; "" lists all clients'
 	UpdateCamera(ctx context.Context, c Camera, expect int64) (Camera, error)
-	// DeleteCamera removes the camera, its running-model record and its tracks;
-	// its segments become garbage for CollectSegments.
+	// DeleteCamera removes the camera, its running-model record, its zones and its
+	// tracks; its segments become garbage for CollectSegments.
 	DeleteCamera(ctx context.Context, id string, expect int64) error
 }
 
@@ -216,6 +217,25 @@ type Reports interface {
 	// overlap the range, newest first, then by camera, model and version. A day is
 	// always whole, also where the range cuts it.
 	ListReports(ctx context.Context, q ReportQuery) ([]Report, error)
+}
+
+// Zones are what is watched in the cameras' pictures, and what was counted there.
+// They go with their camera.
+type Zones interface {
+	// PutZoneMap replaces the map of a camera as a whole when the stored revision
+	// is still expect (0: there is none yet). ErrNotFound without the camera; a
+	// *ZoneError for a map that cannot be used.
+	PutZoneMap(ctx context.Context, m ZoneMap, expect int64) (ZoneMap, error)
+	ZoneMap(ctx context.Context, cameraID string) (ZoneMap, error)
+	ListZoneMaps(ctx context.Context) ([]ZoneMap, error) // by camera
+	// AddZoneCounts adds to what is stored of each minute, zone and label; Most
+	// becomes the larger one. Counts of cameras that are gone are left out.
+	AddZoneCounts(ctx context.Context, counts []ZoneCount) error
+	// ZoneCounts returns minutes, or hours or days of UTC merged from them, by
+	// start, zone and label, the oldest first.
+	ZoneCounts(ctx context.Context, q ZoneCountQuery) ([]ZoneCount, error)
+	// DropZoneCounts deletes the minutes that start before a time.
+	DropZoneCounts(ctx context.Context, before time.Time) error
 }
 
 // Series is the store of rebuildable, write-heavy data: per-frame annotations

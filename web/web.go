@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -52,9 +53,12 @@ type Server struct {
 
 // CheckListen says whether the server would take the address.
 func CheckListen(address string) error {
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("listen address %q must be host:port, as in 127.0.0.1:8080", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("cannot listen on %s: port %q is not a number from 0 to 65535", address, port)
 	}
 	if host == "localhost" {
 		return nil

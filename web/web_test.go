@@ -113,6 +113,7 @@ func TestListenAddresses(t *testing.T) {
 		require.ErrorContains(t, err, address)
 	}
 	require.ErrorContains(t, web.CheckListen("8080"), "must be host:port")
+	require.ErrorContains(t, web.CheckListen("127.0.0.1:99999"), "from 0 to 65535")
 	for _, address := range []string{"127.0.0.1:0", "localhost:0", "[::1]:8080", "127.1.2.3:1"} {
 		require.NoError(t, web.CheckListen(address))
 	}

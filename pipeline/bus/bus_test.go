@@ -116,7 +116,7 @@ func TestEventsAreDocumented(t *testing.T) {
 	require.NoError(t, err)
 	for _, subject := range []string{
 		Under(CameraChanged), Under(CameraState), Under(Detections), Under(Tracks), Under(Inferences), Under(RunningModel),
-		Under(Results), Under(Segments), ModelsChanged, Health, RenderWork,
+		Under(Results), Under(Segments), Under(ZonesChanged), Under(ZoneEvents), ModelsChanged, Health, RenderWork,
 	} {
 		require.Contains(t, string(text), "`"+subject+"`")
 	}

@@ -73,3 +73,19 @@ type Result struct {
 	Progress float64 `json:"progress"` // 0..1
 	Error    string  `json:"error,omitempty"`
 }
+
+// ZoneEvent is what an object did at a zone or a line of a camera.
+type ZoneEvent struct {
+	Kind      string        `json:"kind"` // zone.entered, zone.left, zone.loitering or line.crossed
+	CameraID  string        `json:"camera_id"`
+	ZoneID    string        `json:"zone_id"` // of the zone or the line
+	ZoneName  string        `json:"zone_name,omitempty"`
+	Time      time.Time     `json:"time"` // capture time of the frame it happened in
+	TrackID   string        `json:"track_id"`
+	ClassID   int           `json:"class_id"`
+	Label     string        `json:"label"`
+	Score     float32       `json:"score"`
+	Box       [4]float32    `json:"box"`                 // in that frame: x, y, width, height in pixels
+	Direction string        `json:"direction,omitempty"` // of a crossing: right or left, seen from the line's start to its end
+	Stayed    time.Duration `json:"stayed_ns,omitempty"` // how long it was in the zone: left and loitering
+}

@@ -31,6 +31,10 @@ const (
 	Health = subjectRoot + "health"
 	// Segments announces a recorded segment that is durable and indexed.
 	Segments = subjectRoot + "segments"
+	// ZonesChanged announces a new revision of a camera's zones; payload Change.
+	ZonesChanged = subjectRoot + "zones.changed"
+	// ZoneEvents announces what happened at a zone or a line; payload ZoneEvent.
+	ZoneEvents = subjectRoot + "zones.events"
 	// RenderWork is the durable work queue of renders.
 	RenderWork = subjectRoot + "work.render"
 )

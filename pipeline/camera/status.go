@@ -17,6 +17,7 @@ func (w *Worker) Status() pipeline.Status {
 	s := w.status
 	w.mu.Unlock()
 	s.Units, s.Frames, s.Inferences = w.units.Load(), w.frames.Load(), w.inferences.Load()
+	s.IdleFrames = w.idleFrames.Load()
 	s.Bytes, s.Reconnects = w.bytes.Load(), w.reconnects.Load()
 	s.Drops = pipeline.Drops{
 		Decode: w.decodeDrops.Load(), Corrupt: w.corrupt.Load(), Stale: w.stale.Load(),
@@ -77,7 +78,8 @@ type rates struct {
 }
 
 func (r *rates) measure(w *Worker, now time.Time) {
-	frames, inferences := w.frames.Load(), w.inferences.Load()
+	// Pictures that an idle camera leaves undecoded count when they arrive.
+	frames, inferences := w.frames.Load()+w.idleFrames.Load()+uint64(max(0, w.held.Load())), w.inferences.Load()
 	if dt := now.Sub(r.at).Seconds(); !r.at.IsZero() && dt > 0 {
 		fps, det := float64(frames-r.frames)/dt, float64(inferences-r.inferences)/dt
 		w.update(func(s *pipeline.Status) {

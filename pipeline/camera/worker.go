@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"detectd/detect"
-	"detectd/detect/batch"
 	"detectd/pipeline"
+	"detectd/pipeline/activity"
 	"detectd/pipeline/frame"
 	"detectd/store"
 )
@@ -84,6 +84,11 @@ type Deps struct {
 	Decoder   func(f pipeline.Format, pool *frame.Pool) (Decoder, error)
 	Annotator func(c store.Camera) Annotator
 	Detector  Detector
+	// Gate decides when a camera's video need not be decoded; nil: it always is.
+	Gate func(c store.Camera) *activity.Gate
+	// FastFPS is how many detections per second are made at most while objects
+	// move fast; 0: never more than the normal rate.
+	FastFPS float64
 	// State announces a new state; it must not block.
 	State func(pipeline.Status)
 	Retry Retry
@@ -109,7 +114,9 @@ type Worker struct {
 
 	units, frames, inferences, bytes, reconnects  atomic.Uint64
 	decodeDrops, corrupt, stale, failed, recDrops atomic.Uint64
-	storeDrops                                    atomic.Uint64
+	storeDrops, idleFrames                        atomic.Uint64
+	held                                          atomic.Int64    // units kept undecoded
+	asked                                         [2]atomic.Int64 // when the newest frame was last asked for, in Unix ns
 
 	mu     sync.Mutex // guards what follows
 	status pipeline.Status
@@ -120,9 +127,10 @@ type Worker struct {
 	skipping bool             // owned by the source's goroutine
 	format   *pipeline.Format // owned by the source's goroutine; to go with the next unit
 	events   chan event
+	answers  chan answer    // of the detector, for the decoder's goroutine
 	pending  sync.WaitGroup // frames with the detector
-	seq      uint64         // owned by the decoder's goroutine, as is due
-	due      time.Duration
+	pace     pace
+	seq      uint64 // owned by the decoder's goroutine
 }
 
 // coded is what waits for the decoder: a unit, with the format when it is new,
@@ -154,6 +162,8 @@ const (
 const (
 	queueUnits  = 256  // about 4 s at 60 fps
 	queueEvents = 1024 // frames and answers on their way to the annotator
+	// queueAnswers is for more detections than can be under way at a time.
+	queueAnswers = 64
 )
 
 // NewWorker returns a worker for the camera.
@@ -161,6 +171,7 @@ func NewWorker(c store.Camera, deps Deps) (*Worker, error) {
 	w := &Worker{
 		camera: c, deps: deps, log: deps.Log.With("camera", c.ID),
 		queue: make(chan coded, queueUnits), events: make(chan event, queueEvents),
+		answers: make(chan answer, queueAnswers), pace: pace{limit: deps.FastFPS},
 		status: pipeline.Status{CameraID: c.ID, State: pipeline.StateConnecting, Since: time.Now()},
 	}
 	var err error
@@ -197,75 +208,19 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) decode(ctx context.Context) {
 	defer close(w.events)
 	defer w.pending.Wait()
-	var decoder Decoder
-	closeDecoder := func() {
-		if decoder == nil {
-			return
-		}
-		if err := decoder.Flush(w.frame); err != nil {
-			w.corrupt.Add(1)
-		}
-		decoder.Close()
-		decoder = nil
-	}
-	defer closeDecoder()
-	for c := range w.queue {
-		if c.ended {
-			closeDecoder()
-			w.pending.Wait() // the last frames still get their detections
-			w.due = 0
-			w.events <- event{kind: sourceEnded}
-			continue
-		}
-		if c.format != nil {
-			closeDecoder()
-			var err error
-			if decoder, err = w.deps.Decoder(*c.format, &w.pool); err != nil {
-				w.log.Error("open decoder", "error", err)
-				w.setState(pipeline.StateCodec, "no decoder for this video: "+err.Error(), time.Time{})
+	v := newVideo(ctx, w)
+	defer v.close()
+	for {
+		select {
+		case c, ok := <-w.queue:
+			if !ok {
+				return
 			}
-		}
-		if decoder == nil || ctx.Err() != nil {
-			continue
-		}
-		if err := decoder.Decode(c.unit, w.frame); err != nil {
-			w.corrupt.Add(1)
+			v.take(c)
+		case a := <-w.answers:
+			v.answered(a)
 		}
 	}
-}
-
-// frame takes over one decoded frame.
-func (w *Worker) frame(f *frame.Frame) {
-	defer f.Release()
-	w.seq++
-	f.Seq, f.CameraID = w.seq, w.camera.ID
-	w.frames.Add(1)
-	w.running(f)
-	w.setLatest(f.Retain())
-	w.events <- event{kind: frameDecoded, meta: f.Meta, width: f.Width(), height: f.Height()}
-	fps := w.deps.Detector.Assignment(w.camera.ID).FPS
-	if f.Damaged || fps <= 0 || f.PTS < w.due {
-		return
-	}
-	period := time.Duration(float64(time.Second) / fps)
-	if w.due += period; w.due <= f.PTS {
-		w.due = f.PTS + period
-	}
-	w.events <- event{kind: frameSelected, meta: f.Meta, hold: max(time.Second, 3*period/2)}
-	w.pending.Add(1)
-	meta := f.Meta
-	w.deps.Detector.Submit(w.camera.ID, f, func(r Result) {
-		defer w.pending.Done()
-		switch {
-		case r.Err == nil:
-			w.inferences.Add(1)
-		case errors.Is(r.Err, batch.ErrStale):
-			w.stale.Add(1)
-		default:
-			w.failed.Add(1)
-		}
-		w.events <- event{kind: frameAnswered, meta: meta, result: r}
-	})
 }
 
 // annotate owns the annotator.
@@ -275,6 +230,7 @@ func (w *Worker) annotate() {
 	for e := range w.events {
 		switch {
 		case e.kind == frameDecoded:
+			a.SetHold(e.hold) // 0 changes nothing
 			a.Frame(e.meta, e.width, e.height)
 		case e.kind == frameSelected:
 			a.SetHold(e.hold)
@@ -292,12 +248,22 @@ func (w *Worker) annotate() {
 // Latest returns the newest frame with a reference for the caller, nil when
 // there is none.
 func (w *Worker) Latest() *frame.Frame {
+	w.asked[1].Store(w.asked[0].Swap(time.Now().UnixNano()))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.latest == nil {
 		return nil
 	}
 	return w.latest.Retain()
+}
+
+// watchTime is how long after the last request a viewer counts as gone.
+const watchTime = 2 * time.Second
+
+// watched says that somebody asks for one frame after the other.
+func (w *Worker) watched() bool {
+	newest, before := w.asked[0].Load(), w.asked[1].Load()
+	return before > 0 && newest-before < int64(time.Second) && time.Now().UnixNano()-newest < int64(watchTime)
 }
 
 func (w *Worker) setLatest(f *frame.Frame) {

@@ -62,6 +62,7 @@ func (d *detectorFake) Submit(_ string, f *frame.Frame, done func(Result)) {
 	d.mu.Unlock()
 	done(Result{Err: d.err, Ref: detect.Ref{Model: "m", Version: 1}})
 }
+
 func (d *detectorFake) Assignment(string) Assignment {
 	return Assignment{FPS: 5, Ref: detect.Ref{Model: "m", Version: 1}}
 }

@@ -130,7 +130,7 @@ func show(out io.Writer, m store.Model, v store.ModelVersion) error {
 func reading(c detect.Contract) string {
 	var parts []string
 	if c.Input.Type != "" {
-		parts = append(parts, "input "+string(c.Input.Type))
+		parts = append(parts, "input "+c.Input.Type)
 	}
 	if c.Box != "" {
 		parts = append(parts, "boxes "+string(c.Box))

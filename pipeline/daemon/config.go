@@ -92,7 +92,7 @@ func DefaultConfig() Config {
 			DialTimeout: 5 * time.Second,
 			ReadTimeout: 10 * time.Second,
 		},
-		Detect: DetectConfig{Model: "default", FPS: 5, FastFPS: 10, Idle: idleAuto, MaxBatch: 8},
+		Detect: DetectConfig{Model: "default", FPS: 5, Idle: "off", MaxBatch: 8},
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, Reserve: 2 << 30,
 		},

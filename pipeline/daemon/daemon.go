@@ -34,6 +34,7 @@ import (
 	"detectd/pipeline/stage/report"
 	"detectd/pipeline/stage/retain"
 	"detectd/pipeline/stage/upload"
+	"detectd/pipeline/stage/zone"
 	"detectd/store/badger"
 	"detectd/store/blob"
 	"detectd/store/folder"
@@ -76,6 +77,7 @@ type Daemon struct {
 	publish  *publish.Publisher
 	report   *report.Stage
 	journal  *journal.Stage
+	zones    *zone.Stage
 	render   *render.Stage
 	upload   *upload.Stage
 	retain   *retain.Retention
@@ -210,10 +212,11 @@ func (d *Daemon) Run(ctx context.Context, serving func()) error {
 func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, serving func()) error {
 	sinks.run("report", d.report.Run)
 	sinks.run("journal", d.journal.Run)
+	sinks.run("zones", d.zones.Run)
 	sinks.run("persist", d.persist.Run)
 	sinks.run("series", d.series.Run)
 	sinks.run("latency", d.measureLatency)
-	if err := errors.Join(waitReady(ctx, d.report.Ready()), waitReady(ctx, d.journal.Ready())); err != nil {
+	if err := errors.Join(waitReady(ctx, d.report.Ready()), waitReady(ctx, d.journal.Ready()), waitReady(ctx, d.zones.Ready())); err != nil {
 		return err
 	}
 	loaded := make(chan struct{})

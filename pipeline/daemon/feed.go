@@ -60,7 +60,7 @@ func (f *feed) Subscribe(ctx context.Context, cameraIDs []string) <-chan api.Fee
 func (f *feed) Run(ctx context.Context) error {
 	return f.bus.Subscribe(ctx, nil, func(m bus.Message) { f.handle(ctx, m) },
 		bus.Under(bus.CameraState), bus.Under(bus.CameraChanged), bus.Under(bus.Detections), bus.Under(bus.Tracks),
-		bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Under(bus.Results))
+		bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZonesChanged), bus.Under(bus.ZoneEvents))
 }
 
 func (f *feed) handle(ctx context.Context, m bus.Message) {
@@ -121,6 +121,14 @@ func (f *feed) item(ctx context.Context, m bus.Message) (item api.FeedItem, came
 		item = api.FeedItem{Event: "model.changed", Data: api.ModelChange{ClientID: c.ClientID, CameraID: c.CameraID, Revision: c.Revision}}
 	case bus.ModelsChanged:
 		item = api.FeedItem{Event: "models.changed"}
+	case bus.ZonesChanged:
+		var c bus.Change
+		err = m.Decode(&c)
+		item = api.FeedItem{Event: "zones.changed", Data: api.ZonesChange{CameraID: c.CameraID, Revision: c.Revision}}
+	case bus.ZoneEvents:
+		var e bus.ZoneEvent
+		err = m.Decode(&e)
+		item = api.FeedItem{Event: "zone", Data: zoneEvent(e)}
 	case bus.Results:
 		var r store.Result
 		if r, err = f.results.Result(ctx, id); err == nil {

@@ -28,6 +28,7 @@ import (
 	"detectd/pipeline/stage/retain"
 	"detectd/pipeline/stage/track"
 	"detectd/pipeline/stage/upload"
+	"detectd/pipeline/stage/zone"
 	"detectd/store"
 )
 
@@ -48,6 +49,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	d.persist = persist.New(persist.Config{}, d.series, d.records, d.cameras.DroppedByStore, d.log)
 	d.publish = publish.New(d.bus)
 	d.report = report.New(report.Config{}, d.bus, d.records, d.series, d.log)
+	d.zones = zone.New(zone.Config{}, d.bus, d.records, d.log)
 	d.journal = journal.New(journal.Config{}, d.bus, d.records, d.log)
 	d.render = render.New(render.Config{
 		Temp: d.folder.Temp(), Media: d.folder.Media(), MaxFrames: d.cfg.Upload.VideoFrames,
@@ -126,26 +128,33 @@ func (d *Daemon) taps(c store.Camera, h camera.Hooks) ([]camera.Tap, error) {
 	return []camera.Tap{l, recorder}, nil
 }
 
-// annotator gives a camera its tracker and sends what it finds to store and bus.
+// annotator gives a camera its tracker, puts its masks in front, and sends what it
+// finds to its zones, the store and the bus.
 func (d *Daemon) annotator(c store.Camera) camera.Annotator {
 	// Track ids are unique for ever: the time of this start makes them so.
 	prefix := c.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + "-"
 	var n atomic.Int64
 	tracker := track.New(track.Config{}, func() string { return prefix + strconv.FormatInt(n.Add(1), 10) })
-	return annotate.New(annotate.Config{}, tracker, findings{d})
+	zones := d.zones.Camera(c.ID)
+	return zones.Mask(annotate.New(annotate.Config{}, tracker, findings{d, zones}))
 }
 
 // findings passes annotations and tracks on.
-type findings struct{ d *Daemon }
+type findings struct {
+	d     *Daemon
+	zones *zone.Camera
+}
 
 // Annotations implements annotate.Out.
 func (f findings) Annotations(as []store.Annotation) {
+	f.zones.Annotations(as)
 	f.d.persist.Annotations(as)
 	f.d.publish.Annotations(as)
 }
 
 // Track implements annotate.Out.
 func (f findings) Track(t store.Track) {
+	f.zones.Track(t)
 	f.d.persist.Track(t)
 	f.d.publish.Track(t)
 }

@@ -36,14 +36,17 @@ var allow = map[string][]string{
 		"pipeline", "pipeline/frame", "pipeline/registry/...", "detect", "detect/model", "detect/ort", "store",
 	},
 	"pipeline/camera": {
-		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/decode", "pipeline/camera/...",
+		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/decode", "pipeline/activity", "pipeline/camera/...",
 		"detect", "detect/batch", "store",
 	},
 	// Stages know each other only over the bus.
 	"pipeline/stage": {
 		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/playback", "pipeline/decode", "pipeline/offline",
-		"detect", "detect/batch", "render", "render/...", "store",
+		"detect", "detect/batch", "detect/assign", "render", "render/...", "store",
 	},
+	// Scenes are painted as videos, and detectd is measured on what is in them.
+	"pipeline/scene":          {"detect", "render/video", "pipeline/scene/..."},
+	"pipeline/scene/leverage": {"pipeline", "pipeline/frame", "pipeline/scene", "pipeline/stage/...", "detect/...", "store"},
 
 	// The composition roots put everything together.
 	"pipeline/bench":  {"pipeline/...", "detect/...", "render/...", "store/...", "web/..."},

@@ -18,6 +18,8 @@ type encoderConfig struct {
 	gop           int             // frames from one key frame to the next
 	bframes       int
 	global        bool // parameter sets go to the container's header
+	bitrate       int  // bits per second, constant; 0: constant quality
+	padded        bool // with filler
 }
 
 // encoder is an open libav video encoder whose time base is one frame.
@@ -56,6 +58,9 @@ func newEncoder(cfg encoderConfig) (*encoder, error) {
 	if cfg.codec == pipeline.MJPEG {
 		cc.SetPixelFormat(astiav.PixelFormatYuvj420P)
 	}
+	if cfg.bitrate > 0 {
+		cc.SetBitRate(int64(cfg.bitrate))
+	}
 	if cfg.global {
 		cc.SetFlags(cc.Flags().Add(astiav.CodecContextFlagGlobalHeader))
 	}
@@ -78,10 +83,15 @@ func encoderOptions(cfg encoderConfig) map[string]string {
 	b := strconv.Itoa(cfg.bframes)
 	switch cfg.codec {
 	case pipeline.H264:
-		return map[string]string{
-			"preset": "veryfast", "bf": b, "forced-idr": "1",
-			"x264-params": "scenecut=0:b-adapt=0:b-pyramid=none:force-cfr=1:bframes=" + b,
+		params := "scenecut=0:b-adapt=0:b-pyramid=none:force-cfr=1:bframes=" + b
+		if cfg.bitrate > 0 {
+			kilobits := strconv.Itoa(cfg.bitrate / 1000)
+			params += ":vbv-maxrate=" + kilobits + ":vbv-bufsize=" + kilobits
+			if cfg.padded {
+				params += ":nal-hrd=cbr:filler=1"
+			}
 		}
+		return map[string]string{"preset": "veryfast", "bf": b, "forced-idr": "1", "x264-params": params}
 	case pipeline.H265:
 		// libx265 writes to stderr by itself unless told not to.
 		return map[string]string{

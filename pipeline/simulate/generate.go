@@ -28,6 +28,9 @@ type Spec struct {
 	Still   bool           // nothing moves, only the picture number changes
 	Plain   bool           // a dark ground and one bright upright box, nothing else
 	Stamp   bool           // write the picture's number into the picture, for Index
+	Scene   *Scene         // what happens in front of a camera, instead of the shapes
+	Bitrate int            // bits per second at most and about always (H.264); 0: constant quality
+	Padded  bool           // the rate is kept by filler where the picture needs less
 }
 
 func (s Spec) withDefaults() Spec {
@@ -63,7 +66,7 @@ func Generate(path string, spec Spec) (err error) {
 	enc, err := newEncoder(encoderConfig{
 		codec: spec.Codec, width: spec.Width, height: spec.Height,
 		rate: astiav.NewRational(spec.FPS, 1), gop: spec.GOP, bframes: spec.BFrames,
-		global: mux.OutputFormat().Flags().Has(astiav.IOFormatFlagGlobalheader),
+		global: mux.OutputFormat().Flags().Has(astiav.IOFormatFlagGlobalheader), bitrate: spec.Bitrate, padded: spec.Padded,
 	})
 	if err != nil {
 		return err
@@ -111,7 +114,11 @@ func paintAll(spec Spec, enc *encoder, write func(*astiav.Packet) error) error {
 		if err != nil {
 			return err
 		}
-		paint(f, spec, i)
+		if spec.Scene != nil {
+			spec.Scene.paint(f, spec, i)
+		} else {
+			paint(f, spec, i)
+		}
 		f.SetPts(int64(i))
 		err = enc.encode(f, write)
 		f.Free()

@@ -36,6 +36,9 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"report days":              reportDays,
 		"report race":              reportRace,
 		"ping":                     ping,
+		"zones":                    zones,
+		"zone map race":            zoneMapRace,
+		"zone counts":              zoneCounts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, t.TempDir())

@@ -67,6 +67,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.huma.UseMiddleware(noStore)
 	s.routeClients()
 	s.routeCameras()
+	s.routeZones()
 	s.routeLive()
 	s.routeDetections()
 	s.routeUploads()
@@ -106,6 +107,7 @@ func tags() []*huma.Tag {
 	return []*huma.Tag{
 		{Name: "Clients", Description: "Owners of cameras: sites, customers, departments."},
 		{Name: "Cameras", Description: "Sources of video, their condition, live view and pictures."},
+		{Name: "Zones", Description: "What is watched in the cameras' pictures: zones, lines, masks, and what was counted there."},
 		{Name: "Detections", Description: "Objects found, frame by frame, and detection in uploads."},
 		{Name: "Results", Description: "Rendered stills and clips, and annotated uploads."},
 		{Name: "Tracks", Description: "Objects followed through frames."},

@@ -171,6 +171,8 @@ type Announcer interface {
 	// RunningModelChanged names a client's own record with cameraID "".
 	RunningModelChanged(clientID, cameraID string, revision int64)
 	ModelsChanged()
+	// ZonesChanged is told of a new revision of a camera's zones.
+	ZonesChanged(cameraID string, revision int64)
 }
 
 // Action says what happened to a record.
@@ -201,6 +203,8 @@ type Feed interface {
 //	model.changed   ModelChange
 //	models.changed  nil
 //	result          store.Result
+//	zone            ZoneEvent
+//	zones.changed   ZonesChange
 //
 // Anything else is marshalled as it is, json.RawMessage included. The event
 // "health" is sent by the API itself.

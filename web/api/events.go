@@ -29,6 +29,7 @@ func (s *server) routeEvents() {
 		"Follow events", "Server-sent events for as long as the request stays open. The event is one of camera.state (data: a camera's status), "+
 			"camera.changed ({camera_id, action}), detections ({camera_id, frames: [annotation]}; only for cameras named in camera_id), "+
 			"track (a track), model.changed ({client_id, camera_id, revision}), models.changed ({}), result (a result), "+
+			"zone (what an object did at a zone or a line), zones.changed ({camera_id, revision}), "+
 			"health ({cameras: [status]}, every second). A comment is sent every 15 s.")
 	stream.Responses = map[string]*huma.Response{"200": {
 		Description: "The events.",

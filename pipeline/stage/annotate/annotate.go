@@ -3,10 +3,12 @@
 // frame, in the order of the frames.
 //
 // A frame waits until what was found in the next detected frame is known, and
-// objects seen in both are interpolated between the two. A frame that has waited
-// too long goes out extrapolated: with predicted boxes for a short time after
-// the last detection, then without objects. Objects in one of two detected frames
-// only are not guessed at in between.
+// objects seen in both are interpolated between the two. Detectors miss things:
+// where an object is missing, frames wait a little longer, and when it comes back
+// it is interpolated over the detections that missed it. Around its first and its
+// last sighting it is extrapolated half-way to the detection that did not see it.
+// A frame that has waited too long goes out with what is known: behind the last
+// detection with predicted boxes for a short time, then without objects.
 package annotate
 
 import (
@@ -32,6 +34,11 @@ type Config struct {
 	// it. 0 takes 1 s. It should cover the time between two detections and the
 	// time that one takes.
 	Hold time.Duration
+	// Bridge is the longest gap between two sightings of an object that is filled.
+	// Frames wait that long for an object that is missing to come back, but never
+	// longer than Hold. 0 takes 600 ms; less than 0 fills and guesses nothing
+	// beyond two neighbouring detections, and frames never wait for objects.
+	Bridge time.Duration
 	// Predict is how long after the last detection boxes are predicted. 0 takes 500 ms.
 	Predict time.Duration
 	// MaxFrames bounds the frames held, whatever Hold says. 0 takes 600.
@@ -62,12 +69,14 @@ type Annotator struct {
 	tracker tracker
 	out     Out
 
-	held    []held        // frames that have not gone out, oldest first
-	newest  uint64        // Seq of the last frame
-	flushed uint64        // Seq up to which results are no longer wanted
-	now     time.Duration // PTS of the newest frame
-	size    size          // of the newest frame
-	from    anchor        // last detected frame
+	tail    []store.Annotation // complete but for objects that may come back, oldest first
+	held    []held             // frames behind them whose detection is not known, oldest first
+	newest  uint64             // Seq of the last frame
+	flushed uint64             // Seq up to which results are no longer wanted
+	now     time.Duration      // PTS of the newest frame
+	size    size               // of the newest frame
+	from    anchor             // last detected frame
+	seen    map[string]*sighting
 	tracks  map[string]*live
 	late    uint64
 }
@@ -107,13 +116,16 @@ func New(cfg Config, tracker tracker, out Out) *Annotator {
 	if cfg.Hold <= 0 {
 		cfg.Hold = time.Second
 	}
+	if cfg.Bridge == 0 {
+		cfg.Bridge = 600 * time.Millisecond
+	}
 	if cfg.Predict <= 0 {
 		cfg.Predict = 500 * time.Millisecond
 	}
 	if cfg.MaxFrames <= 0 {
 		cfg.MaxFrames = 600
 	}
-	return &Annotator{cfg: cfg, tracker: tracker, out: out, tracks: map[string]*live{}}
+	return &Annotator{cfg: cfg, tracker: tracker, out: out, seen: map[string]*sighting{}, tracks: map[string]*live{}}
 }
 
 // SetHold changes Config.Hold, for when the rate of detections changes.
@@ -177,9 +189,12 @@ func (a *Annotator) Flush() {
 		}
 	}
 	a.advance()
+	a.part(math.MaxInt64)
+	a.emit(len(a.tail))
 	a.extrapolate(len(a.held))
 	a.finish(a.tracker.Ended(math.MaxInt64))
 	a.from, a.flushed = anchor{}, a.newest
+	clear(a.seen)
 }
 
 func (a *Annotator) find(seq uint64) (int, bool) {
@@ -203,10 +218,12 @@ func (a *Annotator) tooLate(meta frame.Meta, dets []detect.Detection, model stri
 	if meta.Seq <= a.flushed || a.from.known && meta.PTS <= a.from.pts {
 		return
 	}
-	a.from = anchor{
+	to := anchor{
 		known: true, pts: meta.PTS, size: a.size,
 		objects: a.tracker.Update(meta.PTS, dets), model: model, version: version,
 	}
+	a.sight(to)
+	a.from = to
 	a.follow(meta)
 }
 
@@ -224,6 +241,11 @@ func (a *Annotator) advance() {
 // expire lets go of the frames that have waited too long. An outstanding
 // detection among them is given up, which may free the one behind it.
 func (a *Annotator) expire() {
+	late := 0
+	for late < len(a.tail) && (a.now-a.tail[late].PTS > a.cfg.Hold || len(a.tail)-late+len(a.held) > a.cfg.MaxFrames) {
+		late++
+	}
+	a.emit(late)
 	for {
 		n := 0
 		for n < len(a.held) && a.expired(n) {

@@ -8,8 +8,9 @@ import (
 	"detectd/store"
 )
 
-// complete emits the frames up to i, whose detections are known, and makes i the
-// anchor of what follows. It allocates twice for all of them, not per frame.
+// complete moves the frames up to i, whose detections are known, to the tail and
+// makes i the anchor of what follows. It allocates a few times for all of them,
+// not per frame.
 func (a *Annotator) complete(i int) {
 	h := a.held[i]
 	to := anchor{
@@ -17,7 +18,7 @@ func (a *Annotator) complete(i int) {
 		objects: a.tracker.Update(h.meta.PTS, h.dets), model: h.model, version: h.version,
 	}
 	pairs := shared(a.from, to)
-	as := make([]store.Annotation, 0, i+1)
+	a.tail = slices.Grow(a.tail, i+1)
 	objects := make([]store.Object, 0, i*len(pairs)+len(to.objects))
 	for k := range i {
 		an := a.annotation(k, Extrapolated, "", 0)
@@ -31,19 +32,34 @@ func (a *Annotator) complete(i int) {
 			}
 			an.Objects = slices.Clip(objects[start:])
 		}
-		as = append(as, an)
+		a.tail = append(a.tail, an)
 	}
 	an, start := a.annotation(i, Detected, to.model, to.version), len(objects)
 	for _, o := range to.objects {
 		objects = append(objects, object(o))
 	}
-	an.Objects = objects[start:]
-	as = append(as, an)
+	an.Objects = slices.Clip(objects[start:])
+	a.tail = append(a.tail, an)
 
 	a.release(i + 1)
+	a.sight(to)
 	a.from = to
-	a.out.Annotations(as)
+	a.emit(a.settled())
 	a.follow(h.meta)
+}
+
+// emit lets the first n frames of the tail go.
+func (a *Annotator) emit(n int) {
+	if n == 0 {
+		return
+	}
+	as := a.tail
+	if n == len(as) {
+		a.tail = nil
+	} else {
+		as, a.tail = slices.Clip(as[:n]), slices.Clone(as[n:])
+	}
+	a.out.Annotations(as)
 }
 
 // extrapolate emits the first n frames without knowing what comes after them.
@@ -51,6 +67,7 @@ func (a *Annotator) extrapolate(n int) {
 	if n == 0 {
 		return
 	}
+	a.emit(len(a.tail))
 	as := make([]store.Annotation, n)
 	last := a.held[n-1].meta.PTS
 	for k := range n {

@@ -29,6 +29,10 @@ const (
 	ModelsChanged = "models.changed" // the list of models changed
 	ResultDone    = "result.done"    // a picture or video is ready
 	ResultFailed  = "result.failed"
+	ZoneEntered   = "zone.entered"   // an object came into a zone, or appeared in it
+	ZoneLeft      = "zone.left"      // it went out, or disappeared in it
+	ZoneLoitering = "zone.loitering" // it has been in the zone for as long as the zone says
+	LineCrossed   = "line.crossed"   // an object crossed a line
 )
 
 // Config configures a Stage. The zero value is usable.
@@ -120,7 +124,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	go func() {
 		ended <- s.bus.SubscribeAll(ctx, s.ready, func(m bus.Message) { s.take(m, time.Now()) },
 			bus.Under(bus.CameraState), bus.Under(bus.CameraChanged), bus.Under(bus.Tracks),
-			bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Under(bus.Results))
+			bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZoneEvents))
 	}()
 	tick := time.NewTicker(s.cfg.Write)
 	defer tick.Stop()

@@ -39,6 +39,8 @@ func (s *Stage) note(m bus.Message, now time.Time) error {
 		return read(m, func(v bus.Change) { s.runningModel(v, id, now) })
 	case bus.ModelsChanged:
 		return read(m, func(v bus.Change) { s.models(v, now) })
+	case bus.ZoneEvents:
+		return read(m, func(v bus.ZoneEvent) { s.zone(v) })
 	case bus.Results:
 		return read(m, func(v bus.Result) { s.result(v, now) })
 	}

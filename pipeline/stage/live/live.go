@@ -212,6 +212,9 @@ func (l *Live) Serve(w http.ResponseWriter, r *http.Request, file string) error 
 	r.URL.Path = "/" + file
 	seen := &watcher{ResponseWriter: w}
 	m.Handle(seen, r)
+	if seen.closed {
+		return ErrNotLive
+	}
 	if !seen.written {
 		return ErrNoFile // the muxer is silent about files it does not have
 	}
@@ -297,10 +300,16 @@ func codecOf(f pipeline.Format) (codecs.Codec, bool) {
 type watcher struct {
 	http.ResponseWriter
 	written bool
+	closed  bool
 }
 
-// WriteHeader implements http.ResponseWriter.
+// WriteHeader implements http.ResponseWriter. Status 500 is how a muxer answers
+// requests that waited when it was closed: the camera ended or starts again.
 func (w *watcher) WriteHeader(code int) {
+	if code == http.StatusInternalServerError && !w.written {
+		w.closed = true
+		return
+	}
 	w.written = true
 	w.ResponseWriter.WriteHeader(code)
 }

@@ -203,7 +203,7 @@ func TestStalledCameraLetsViewersGo(t *testing.T) {
 	l := live.New("door", quiet)
 	l.SetTimes(300*time.Millisecond, 10*time.Second)
 	url, _ := serve(t, l)
-	require.Equal(t, http.StatusInternalServerError, watch(t, l, url, c).status)
+	require.Equal(t, http.StatusServiceUnavailable, watch(t, l, url, c).status)
 	require.False(t, l.Packing())
 }
 

@@ -12,13 +12,16 @@ import (
 // that it does not matter how often a camera is looked at. They follow the
 // weights of DeepSORT (Wojke, Bewley, Paulus 2017: 1/20 of the size for the
 // position) and, for the process noise, what people and cars do: they may take
-// up or lose about one length per second within a second.
+// up or lose about one length per second within a second. A rolling ball or a
+// near car makes several lengths a second from its first sighting on. The values
+// were chosen on simulated scenes at 5 and 10 looks a second (pipeline/scene, with
+// other seeds than those that docs/performance.md reports).
 const (
 	measured     = 0.05 // standard deviation of a detected centre or side
-	startSpeed   = 2.0  // standard deviation of the unknown speed of a new object, 1/s
+	startSpeed   = 6.0  // standard deviation of the unknown speed of a new object, 1/s
 	startGrowth  = 0.3  // the same for the speed its sides change with
 	acceleration = 1.0  // root of the power density of white noise acceleration, s^-1.5
-	growth       = 0.2  // the same for the sides
+	growth       = 0.1  // the same for the sides
 )
 
 // axis is a Kalman filter for one coordinate: position and speed, with the
@@ -84,6 +87,19 @@ func (m motion) ahead(at time.Duration) motion {
 		x: m.x.ahead(dt, acceleration*m.size), y: m.y.ahead(dt, acceleration*m.size),
 		w: m.w.ahead(dt, growth*m.size), h: m.h.ahead(dt, growth*m.size),
 	}
+}
+
+// resting is ahead for an object that stands still: it is expected where it is,
+// however long it has not been seen, as surely as after a second.
+func (m motion) resting(at time.Duration) motion {
+	for _, a := range []*axis{&m.x, &m.y, &m.w, &m.h} {
+		if a.v, a.pv = 0, 0; at-m.at > time.Second {
+			a.vv = 0
+		}
+	}
+	rested := m.ahead(min(at, m.at+time.Second))
+	rested.at = max(at, m.at)
+	return rested
 }
 
 // seen corrects a prediction with the detection made at that time.

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"detectd/detect"
+	"detectd/detect/assign"
 )
 
 // Config configures a Tracker. The zero value is usable.
@@ -29,6 +30,10 @@ type Config struct {
 	High float32
 	// MaxLost is how long an object may stay unseen and keep its id. 0 takes 2 s.
 	MaxLost time.Duration
+	// MaxStill is the same for an object that has stood still for 10 s: where it
+	// comes back is known, and whatever stands in front of it may do so for a
+	// while. 0 takes 30 s.
+	MaxStill time.Duration
 	// MaxObjects bounds the detections followed in one frame, best first, and the
 	// tracks kept. 0 takes 256.
 	MaxObjects int
@@ -38,10 +43,14 @@ const (
 	minIoU     = 0.2  // overlap that makes a detection the same object
 	minIoULow  = 0.3  // the same for detections with a low score
 	maxSquared = 9.21 // gate for the centre: 99 % of a chi-squared distribution with 2 degrees of freedom
-	maxLengths = 2.0  // and at most this many object sizes away
+	maxLengths = 3.0  // and at most this many object sizes away
 	maxResize  = 2.0  // and at most this times larger or smaller in area
 	// maxTentative is how long an object seen once waits for its second sighting.
 	maxTentative = 500 * time.Millisecond
+	// stillFor is how long an object must stay within half its size of one place
+	// to count as standing still.
+	stillFor  = 10 * time.Second
+	stillSize = 0.5
 )
 
 // Tracker follows the objects of one camera. It is owned by one goroutine.
@@ -54,7 +63,7 @@ type Tracker struct {
 	tracks []*object // oldest first
 	ended  []string
 
-	assign assigner
+	assign assign.Solver
 	match  []int
 }
 
@@ -65,6 +74,19 @@ type object struct {
 	motion motion // at the last sighting
 	ahead  motion // predicted for the update that is going on
 	missed bool   // not seen in the newest update
+
+	homeX, homeY float64 // the place it has stayed near
+	home         time.Duration
+}
+
+// still says whether the object was standing still when it was last seen.
+func (o *object) still() bool { return o.motion.at-o.home >= stillFor }
+
+// stay notes where the object is.
+func (o *object) stay() {
+	if math.Hypot(o.motion.x.p-o.homeX, o.motion.y.p-o.homeY) > stillSize*o.motion.size {
+		o.homeX, o.homeY, o.home = o.motion.x.p, o.motion.y.p, o.motion.at
+	}
 }
 
 // New returns a tracker. newID is called once for each track that is confirmed,
@@ -75,6 +97,9 @@ func New(cfg Config, newID func() string) *Tracker {
 	}
 	if cfg.MaxLost <= 0 {
 		cfg.MaxLost = 2 * time.Second
+	}
+	if cfg.MaxStill <= 0 {
+		cfg.MaxStill = max(30*time.Second, cfg.MaxLost)
 	}
 	if cfg.MaxObjects <= 0 {
 		cfg.MaxObjects = 256
@@ -101,6 +126,9 @@ func (t *Tracker) Update(at time.Duration, dets []detect.Detection) []detect.Obj
 	t.last, t.begun = at, true
 	for _, o := range t.tracks {
 		o.ahead, o.missed = o.motion.ahead(at), true
+		if o.still() {
+			o.ahead = o.motion.resting(at)
+		}
 	}
 	open := t.usable(dets)
 	high := func(i int) bool { return dets[i].Score >= t.cfg.High }
@@ -179,8 +207,8 @@ func (t *Tracker) associate(objects []detect.Object, open []int, which func(*obj
 			costs[r*len(columns)+c] = -likeness(o, objects[i].Detection)
 		}
 	}
-	t.match = zeroed(t.match, len(rows))
-	t.assign.solve(len(rows), len(columns), func(r, c int) float64 { return costs[r*len(columns)+c] }, t.match)
+	t.match = slices.Grow(t.match[:0], len(rows))[:len(rows)]
+	t.assign.Solve(len(rows), len(columns), func(r, c int) float64 { return costs[r*len(columns)+c] }, t.match)
 	for r, c := range t.match {
 		if c < 0 {
 			continue
@@ -209,7 +237,7 @@ func similar(o *object, d detect.Detection) float64 {
 			return 0
 		}
 	}
-	return 0.7*overlap + 0.3*max(0.01, 1-lengths/maxLengths)
+	return 0.5*overlap + 0.5*max(0.01, 1-lengths/maxLengths)
 }
 
 // overlapping is similar for detections with a low score: they must lie where
@@ -233,6 +261,7 @@ func (t *Tracker) seen(o *object, d *detect.Object) {
 	}
 	o.class, o.missed = d.Detection, false
 	o.motion = o.ahead.seen(d.Box)
+	o.stay()
 	d.TrackID = o.id
 }
 
@@ -242,6 +271,7 @@ func (t *Tracker) begin(at time.Duration, d *detect.Object) {
 		return
 	}
 	o := &object{class: d.Detection, motion: newMotion(at, d.Box)}
+	o.homeX, o.homeY, o.home = o.motion.x.p, o.motion.y.p, at
 	if d.Score >= t.cfg.High {
 		o.id = t.newID()
 		d.TrackID = o.id
@@ -267,6 +297,9 @@ func (t *Tracker) patience(o *object) time.Duration {
 	limit := t.cfg.MaxLost
 	if o.id == "" {
 		limit = maxTentative
+	}
+	if o.still() {
+		limit = t.cfg.MaxStill
 	}
 	if !o.missed {
 		limit = max(2*limit, 2*t.cfg.MaxLost)

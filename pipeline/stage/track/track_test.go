@@ -119,6 +119,41 @@ func TestStationaryKeepsItsID(t *testing.T) {
 	}
 }
 
+// Something that has stood still for a while may be hidden for half a minute.
+func TestStillObjectsAreWaitedFor(t *testing.T) {
+	tr := newTracker()
+	car := person(300, 200, 80, 60, 0.9)
+	for i := range 60 {
+		tr.Update(at(5, i), []detect.Detection{car})
+	}
+	away := person(300, 380, 80, 60, 0.9)
+	for i := 60; i < 190; i++ {
+		require.Equal(t, []string{"2"}, ids(tr.Update(at(5, i), []detect.Detection{away})), "what comes beside it is another one")
+	}
+	require.Equal(t, []string{"1", "2"}, ids(tr.Update(at(5, 190), []detect.Detection{car, away})), "26 s later")
+	require.Empty(t, tr.Ended(at(5, 190)))
+	for i := 191; i < 400; i++ {
+		tr.Update(at(5, i), nil)
+	}
+	require.ElementsMatch(t, []string{"1", "2"}, tr.Ended(at(5, 400)), "not for ever")
+
+	tr = newTracker()
+	for i := range 60 {
+		tr.Update(at(5, i), []detect.Detection{person(float32(10*i), 200, 80, 60, 0.9)})
+	}
+	for i := 60; i < 80; i++ {
+		tr.Update(at(5, i), nil)
+	}
+	require.Equal(t, []string{"1"}, tr.Ended(at(5, 80)), "what walks is given up after 2 s")
+
+	// It starts to move: the id goes with it.
+	tr = newTracker()
+	for i := range 200 {
+		x := 300 + 8*float32(max(0, i-100))
+		require.Equal(t, []string{"1"}, ids(tr.Update(at(5, i), []detect.Detection{person(x, 200, 80, 60, 0.9)})), "update %d", i)
+	}
+}
+
 func TestConfirmation(t *testing.T) {
 	weak, strong := person(10, 10, 40, 100, 0.4), person(400, 10, 40, 100, 0.9)
 	tr := newTracker()
@@ -256,45 +291,6 @@ func TestKalmanStepsAddUp(t *testing.T) {
 	require.InDelta(t, one.x.pp, many.x.pp, 1e-6)
 	require.InDelta(t, one.h.pv, many.h.pv, 1e-6)
 	require.InDelta(t, one.y.vv, many.y.vv, 1e-6)
-}
-
-func TestAssignmentIsOptimal(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 1))
-	var a assigner
-	for range 500 {
-		n, m := r.IntN(6), r.IntN(6)
-		costs := make([]float64, n*m)
-		for i := range costs {
-			costs[i] = r.Float64() - 0.7
-		}
-		cost := func(i, j int) float64 { return costs[i*m+j] }
-		match := make([]int, n)
-		a.solve(n, m, func(i, j int) float64 { return min(0, cost(i, j)) }, match)
-		sum, used := 0.0, map[int]bool{}
-		for i, j := range match {
-			if j >= 0 {
-				require.False(t, used[j])
-				used[j] = true
-				require.Negative(t, cost(i, j))
-				sum += cost(i, j)
-			}
-		}
-		require.InDelta(t, cheapest(n, m, cost, 0, 0), sum, 1e-9)
-	}
-}
-
-// cheapest tries every assignment of rows from i on, with the columns in taken gone.
-func cheapest(n, m int, cost func(i, j int) float64, i, taken int) float64 {
-	if i == n {
-		return 0
-	}
-	best := cheapest(n, m, cost, i+1, taken)
-	for j := range m {
-		if taken&(1<<j) == 0 {
-			best = min(best, cost(i, j)+cheapest(n, m, cost, i+1, taken|1<<j))
-		}
-	}
-	return best
 }
 
 func BenchmarkUpdate(b *testing.B) {

@@ -261,6 +261,11 @@ func (w *World) RunningModelChanged(client, camera string, revision int64) {
 // ModelsChanged implements api.Announcer.
 func (w *World) ModelsChanged() { w.announce("models") }
 
+// ZonesChanged implements api.Announcer.
+func (w *World) ZonesChanged(camera string, revision int64) {
+	w.announce("zones %s %d", camera, revision)
+}
+
 // Info implements api.System.
 func (w *World) Info(context.Context) api.SystemInfo {
 	return api.SystemInfo{

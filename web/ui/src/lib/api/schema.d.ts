@@ -133,6 +133,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{camera_id}/zones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a camera's zones
+         * @description What is watched in the camera's picture. An object is where the middle of the lower side of its box is. Where nothing is set the answer has revision 0.
+         */
+        get: operations["get-zones"];
+        /**
+         * Set a camera's zones
+         * @description Replaces all zones, lines and masks of the camera at once. They take effect within a second; zones that stay the same keep who is in them. 412 when If-Match names another revision than the stored one, with the stored document; 428 without If-Match.
+         */
+        put: operations["set-zones"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera_id}/zones/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was counted
+         * @description What happened at the zones and lines, by start, zone and label, the oldest first. Minutes in which the camera was not watched are absent. Counts are stored every ten seconds, so the newest minute grows.
+         */
+        get: operations["list-zone-counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clients": {
         parameters: {
             query?: never;
@@ -294,7 +338,7 @@ export interface paths {
         };
         /**
          * Follow events
-         * @description Server-sent events for as long as the request stays open. The event is one of camera.state (data: a camera's status), camera.changed ({camera_id, action}), detections ({camera_id, frames: [annotation]}; only for cameras named in camera_id), track (a track), model.changed ({client_id, camera_id, revision}), models.changed ({}), result (a result), health ({cameras: [status]}, every second). A comment is sent every 15 s.
+         * @description Server-sent events for as long as the request stays open. The event is one of camera.state (data: a camera's status), camera.changed ({camera_id, action}), detections ({camera_id, frames: [annotation]}; only for cameras named in camera_id), track (a track), model.changed ({client_id, camera_id, revision}), models.changed ({}), result (a result), zone (what an object did at a zone or a line), zones.changed ({camera_id, revision}), health ({cameras: [status]}, every second). A comment is sent every 15 s.
          */
         get: operations["stream-events"];
         put?: never;
@@ -1339,6 +1383,42 @@ export interface components {
              */
             time: string;
         };
+        Line: {
+            /**
+             * @description Which crossings count: in both directions, only to the right or only to the left.
+             * @default both
+             * @enum {string}
+             */
+            direction?: "both" | "right" | "left";
+            /**
+             * @description Its start.
+             * @example [
+             *       0.25,
+             *       0.5
+             *     ]
+             */
+            from: number[];
+            /**
+             * @description Identifies it among the camera's zones, lines and masks.
+             * @example gate
+             */
+            id: string;
+            /**
+             * @description For people.
+             * @example The gate
+             */
+            name?: string;
+            /** @description Which objects count; absent: all. */
+            objects?: components["schemas"]["ObjectFilter"];
+            /**
+             * @description Its end. Right and left are meant as seen when walking from start to end.
+             * @example [
+             *       0.25,
+             *       0.5
+             *     ]
+             */
+            to: number[];
+        };
         ListAnnotation: {
             /** @description The items of this page. */
             items: components["schemas"]["Annotation"][];
@@ -1416,6 +1496,38 @@ export interface components {
             items: components["schemas"]["Track"][];
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
+        };
+        ListZoneCount: {
+            /** @description The items of this page. */
+            items: components["schemas"]["ZoneCount"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
+        Mask: {
+            /** @description Labels that are dropped; absent: all. */
+            classes?: string[];
+            /**
+             * @description Identifies it among the camera's zones, lines and masks.
+             * @example tree
+             */
+            id: string;
+            /**
+             * Format: double
+             * @description Only boxes of at most this share of the picture are dropped; 0: no limit.
+             */
+            max_area?: number;
+            /**
+             * Format: double
+             * @description Only boxes of at least this share of the picture are dropped.
+             */
+            min_area?: number;
+            /**
+             * @description For people.
+             * @example The tree
+             */
+            name?: string;
+            /** @description Its corners. Sides must not cross or touch. */
+            polygon: number[][];
         };
         Model: {
             /**
@@ -1641,6 +1753,28 @@ export interface components {
              * @example door-17
              */
             track_id?: string;
+        };
+        ObjectFilter: {
+            /** @description Labels; absent: all. */
+            classes?: string[];
+            /**
+             * Format: double
+             * @description Largest area of a box as a share of the picture; 0: no limit.
+             * @example 0.5
+             */
+            max_area?: number;
+            /**
+             * Format: double
+             * @description Least area of a box as a share of the picture.
+             * @example 0.002
+             */
+            min_area?: number;
+            /**
+             * Format: double
+             * @description Score that an object must have reached once.
+             * @example 0.5
+             */
+            min_score?: number;
         };
         Recording: {
             /**
@@ -2286,6 +2420,116 @@ export interface components {
              */
             start: string;
         };
+        Zone: {
+            /**
+             * @description Identifies it among the camera's zones, lines and masks; counts and events name it.
+             * @example yard
+             */
+            id: string;
+            /**
+             * Format: double
+             * @description A stay that is reported as loitering; 0: none.
+             * @example 30
+             */
+            loiter_seconds?: number;
+            /**
+             * @description For people.
+             * @example The yard
+             */
+            name?: string;
+            /** @description Which objects count; absent: all. */
+            objects?: components["schemas"]["ObjectFilter"];
+            /** @description Its corners. Sides must not cross or touch. */
+            polygon: number[][];
+        };
+        ZoneCount: {
+            /**
+             * Format: int64
+             * @description Zones: objects that came in, or appeared inside.
+             */
+            entered: number;
+            /**
+             * Format: int64
+             * @description Zones: objects that went out, or disappeared inside.
+             */
+            exited: number;
+            /**
+             * @description What kind of object; empty for all kinds together.
+             * @example person
+             */
+            label: string;
+            /**
+             * Format: int64
+             * @description Zones: most objects inside at the same time.
+             */
+            most: number;
+            /**
+             * Format: double
+             * @description Zones: time that objects spent inside, summed up over objects. Over watched_seconds it is their mean number.
+             * @example 93.5
+             */
+            present_seconds: number;
+            /**
+             * Format: date-time
+             * @description When the minute, hour or day (of UTC) begins.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            start: string;
+            /**
+             * Format: int64
+             * @description Lines: objects that crossed to the left.
+             */
+            to_left: number;
+            /**
+             * Format: int64
+             * @description Lines: objects that crossed to the right.
+             */
+            to_right: number;
+            /**
+             * Format: double
+             * @description How long the camera was watched; with the empty label only.
+             * @example 60
+             */
+            watched_seconds: number;
+            /**
+             * @description The zone or the line.
+             * @example yard
+             */
+            zone_id: string;
+        };
+        Zones: {
+            /**
+             * @description The camera.
+             * @example door
+             */
+            camera_id: string;
+            /** @description Lines that objects cross. */
+            lines?: components["schemas"]["Line"][];
+            /** @description Areas in which detections are dropped before they are followed. */
+            masks?: components["schemas"]["Mask"][];
+            /**
+             * Format: int64
+             * @description Counts the changes of this document; 0 when there was never one.
+             * @example 3
+             */
+            revision: number;
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            updated_at?: string;
+            /** @description Areas that objects enter and leave. */
+            zones?: components["schemas"]["Zone"][];
+        };
+        ZoneShapes: {
+            /** @description Lines that objects cross. */
+            lines?: components["schemas"]["Line"][];
+            /** @description Areas in which detections are dropped before they are followed. */
+            masks?: components["schemas"]["Mask"][];
+            /** @description Areas that objects enter and leave. */
+            zones?: components["schemas"]["Zone"][];
+        };
     };
     responses: never;
     parameters: never;
@@ -2851,6 +3095,212 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-zones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Zones"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "set-zones": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Revision the change is based on, quoted; "0" when there is no record yet. Required: 428 without it. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ZoneShapes"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Zones"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-zone-counts": {
+        parameters: {
+            query?: {
+                /** @description Only from this time on. */
+                from?: string;
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description Minutes, or hours or days of UTC made of them. */
+                period?: "minute" | "hour" | "day";
+                /** @description Only before this time. */
+                to?: string;
+                /** @description Only of this zone or line. */
+                zone_id?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListZoneCount"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,387 @@
+// Package activity decides for one camera, from its coded video alone, whether
+// anything moves, so that the video of a scene in which nothing happens need not
+// be decoded.
+//
+// Three things are looked at. The sizes of the access units, of which a coder
+// makes more where the picture changes, tell at once, and at no cost. Key
+// pictures, decoded now and then and compared at an eighth of their size, show
+// what the sizes did not; so do the objects that the model finds in them. What is
+// calm is learned per camera: the spread of the sizes at each place in a group of
+// pictures, and how much each part of the picture varies by noise, rain or leaves.
+//
+// Whoever uses a Gate keeps the units since the last calm look and decodes them
+// when the gate wakes up, so that a change found late is still found in all its
+// pictures. What comes and goes between two looks is found by the sizes only: a
+// stream whose sizes say nothing is decoded, and random audits count the misses.
+//
+// A Gate has no clock and no goroutines: the same calls give the same decisions.
+package activity
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// State is what the gate makes of the video.
+type State string
+
+// The states. Only in Idle are units left undecoded.
+const (
+	Learning State = "learning" // not enough calm video was seen yet
+	Idle     State = "idle"     // nothing moves: only key pictures are looked at
+	Active   State = "active"   // something moves, or did a moment ago
+	Unsure   State = "unsure"   // this stream does not tell whether anything moves
+)
+
+// Why the gate is in its state, as shown to people.
+const (
+	ReasonStart      = "learning what this camera's video looks like when nothing moves"
+	ReasonNewLevel   = "learning again: light or camera settings changed"
+	ReasonCalm       = "nothing moves"
+	ReasonSizes      = "the coded pictures grew"
+	ReasonPicture    = "the picture changes"
+	ReasonObject     = "the model found something new"
+	ReasonAudit      = "a check at random found movement that nobody had noticed"
+	ReasonFarKeys    = "key pictures are too far apart"
+	ReasonAllKeys    = "every picture is a key picture"
+	ReasonOpenGroups = "groups of pictures depend on each other"
+	ReasonConstant   = "rate control gives every picture the same size"
+	ReasonDeaf       = "noise or rate control would hide movement in the sizes of the coded pictures"
+	ReasonPadded     = "rate control pads the coded pictures"
+	ReasonBlind      = "movement did not show in the sizes of the coded pictures"
+	ReasonNoPicture  = "pictures of this format cannot be compared"
+)
+
+// Constants of the rule. Times are stream time.
+const (
+	// lookEvery is the least time between two looks while idle: half a detection
+	// per second. A little below 2 s, so that a group of exactly 2 s is not missed.
+	lookEvery = 1900 * time.Millisecond
+	// maxKeyGap is the longest distance of key pictures with which a camera may be
+	// idle. It bounds the time to the next look, and what has to be kept; a
+	// tracker must not forget a standing object within it.
+	maxKeyGap = 4100 * time.Millisecond
+	// quietFor is how long nothing must have moved before a camera is idle.
+	quietFor = 3 * time.Second
+	// PictureEvery is how often decoded pictures should be handed in while not idle.
+	PictureEvery = 200 * time.Millisecond
+	// pictureFresh is how old the last compared picture may be.
+	pictureFresh = time.Second
+	// proofTime is how long movement may take to show after an alarm.
+	proofTime = time.Second
+	// auditShare is the share of the video of an idle camera that is decoded to see
+	// whether anything was missed, which is also its share of the cost.
+	auditShare = 1.0 / 60
+	// unprovedShare is the same before movement has once shown in the sizes.
+	unprovedShare = 1.0 / 20
+	// blindFor is how long a camera is decoded after movement did not show in the
+	// sizes of its units. Then it may try again.
+	blindFor = 10 * time.Minute
+	// maxPadded is how many units of a group may come with filler.
+	maxPadded = 1
+	// maxUnshown is how many movements in a row may not show in the sizes, when one
+	// before has.
+	maxUnshown = 2
+	// clearPictures is how many pictures must differ for a movement to count in that.
+	clearPictures = 2
+)
+
+// Unit is what the gate is told of an access unit.
+type Unit struct {
+	PTS        time.Duration
+	Bytes      int  // of the coded picture, without filler
+	Key        bool // can be decoded without any earlier unit
+	Disposable bool // no other unit depends on it
+	Padded     bool // it came with filler
+}
+
+// Report is the present condition with the counts since New.
+type Report struct {
+	State  State
+	Reason string
+	Wakes  uint64 // times the gate went from idle to active by itself
+	Late   uint64 // of these, times a look found what the sizes had not shown
+	Audits uint64 // times it was checked at random
+	Misses uint64 // audits that found movement nobody had noticed
+}
+
+// Gate decides for one camera. It belongs to one goroutine.
+type Gate struct {
+	rng    *rand.Rand
+	report Report
+	sizes  sizes
+	scene  scene
+	places places
+
+	now, key, looked time.Duration // PTS of the newest unit, of the last key unit, of the last look
+	begun            bool          // a key unit was seen
+	position         int           // of the unit in its group, 0: the key unit
+	rate             float64       // units per second in the last group
+	padded           int           // units with filler in this group
+	open, farKeys    bool          // of the present or the last group
+	moved            time.Duration // PTS of the last movement
+	pictured         time.Duration // PTS of the last compared picture
+	pictures         int           // compared in this group
+	stirred          bool          // something moved in this group
+
+	woke     time.Duration // PTS of the unit that ended the last idle time; what came before was kept
+	cause    string        // of that
+	proved   bool          // movement was found since
+	clear    int           // pictures that differed in the present movement
+	shown    bool          // it showed in the sizes
+	unshown  int           // movements in a row that did not
+	trusted  bool          // one has
+	blind    time.Duration // until then the sizes are not trusted
+	alarm    peak          // of the sizes, the last one
+	newLevel bool
+}
+
+// New returns a gate that knows nothing yet. rng chooses the audits; with nil
+// there are none.
+func New(rng *rand.Rand) *Gate {
+	g := &Gate{rng: rng}
+	g.Restart()
+	return g
+}
+
+// Restart forgets the stream, as when the connection broke or the format changed.
+// The counts stay.
+func (g *Gate) Restart() {
+	report := g.report
+	report.State, report.Reason = Learning, ReasonStart
+	*g = Gate{rng: g.rng, report: report, blind: -1, woke: -1}
+}
+
+// Report tells what the gate thinks.
+func (g *Gate) Report() Report { return g.report }
+
+// Idle says that units need not be decoded.
+func (g *Gate) Idle() bool { return g.report.State == Idle }
+
+// Unit takes in the next unit, in decoding order, and says in which state it is
+// to be treated. When the answer ceases to be Idle, all units kept since the last
+// calm look are to be decoded before it.
+func (g *Gate) Unit(u Unit) State {
+	g.now = max(g.now, u.PTS)
+	if u.Key {
+		g.endGroup(u)
+	} else {
+		g.position++
+		g.open = g.open || u.PTS < g.key
+	}
+	if !g.begun {
+		return g.report.State
+	}
+	g.farKeys = u.PTS-g.key > maxKeyGap
+	if u.Padded {
+		g.padded++
+	}
+	alarm := g.sizes.take(u, g.position)
+	g.shown = g.shown || alarm
+	if g.Idle() {
+		switch {
+		case g.open:
+			g.wake(Unsure, ReasonOpenGroups)
+		case g.farKeys:
+			g.wake(Unsure, ReasonFarKeys)
+		case g.padded > maxPadded:
+			g.wake(Unsure, ReasonPadded)
+		case alarm:
+			g.alarm = g.sizes.peak
+			g.wake(Active, ReasonSizes)
+		}
+	}
+	return g.report.State
+}
+
+// endGroup learns from the group that ends at the key unit u and decides on the
+// state in which the next one begins.
+func (g *Gate) endGroup(u Unit) {
+	if g.begun && !g.Idle() {
+		g.learn()
+		g.decide(u)
+	}
+	if !g.begun {
+		g.begun, g.moved = true, u.PTS
+	}
+	if dt := (u.PTS - g.key).Seconds(); dt > 0 {
+		g.rate = float64(g.position+1) / dt
+	}
+	g.key, g.position, g.padded = u.PTS, 0, 0
+	if !g.Idle() {
+		g.pictures, g.stirred = 0, false
+	}
+}
+
+// learn takes a decoded group into the statistics when nothing moved in it.
+func (g *Gate) learn() {
+	calm := !g.stirred && g.pictures > 0
+	if !calm {
+		g.sizes.discard()
+		return
+	}
+	// What was woken for by the sizes alone, with nothing moving, is either noise,
+	// to be more patient with, or a new level, to be learned from scratch.
+	if g.cause == ReasonSizes && !g.proved && g.now-g.woke >= proofTime {
+		g.cause = ""
+		g.sizes.peak = g.sizes.peak.max(g.alarm)
+	}
+	if g.sizes.shifted() {
+		g.sizes.forget()
+		g.newLevel = true
+	}
+	g.sizes.commit()
+}
+
+// decide chooses the state at a key unit while the video is decoded.
+func (g *Gate) decide(u Unit) {
+	if u.PTS-g.moved >= quietFor {
+		g.conclude(u.PTS)
+	}
+	state, reason := Active, g.report.Reason
+	switch {
+	case g.position == 0:
+		state, reason = Unsure, ReasonAllKeys
+	case g.open:
+		state, reason = Unsure, ReasonOpenGroups
+	case g.farKeys || u.PTS-g.key > maxKeyGap:
+		state, reason = Unsure, ReasonFarKeys
+	case g.scene.unusable:
+		state, reason = Unsure, ReasonNoPicture
+	case g.padded > maxPadded:
+		state, reason = Unsure, ReasonPadded
+	case u.PTS < g.blind:
+		state, reason = Unsure, ReasonBlind
+	case !g.sizes.ready() && g.newLevel:
+		state, reason = Learning, ReasonNewLevel
+	case !g.sizes.ready():
+		state, reason = Learning, ReasonStart
+	case g.sizes.deaf(g.rate):
+		state, reason = Unsure, ReasonDeaf
+	case g.sizes.constant():
+		state, reason = Unsure, ReasonConstant
+	case u.PTS-g.moved >= quietFor && u.PTS-g.pictured <= pictureFresh && !g.stirred:
+		state, reason = Idle, ReasonCalm
+		g.looked, g.newLevel = u.PTS-lookEvery, false
+		g.sizes.calm()
+	case g.report.State != Active:
+		reason = ReasonPicture
+	}
+	g.open, g.farKeys = false, false
+	g.report.State, g.report.Reason = state, reason
+}
+
+// Due says that a key unit that was just taken in while idle should be looked at:
+// decoded, handed to Picture, and to the model.
+func (g *Gate) Due(u Unit) bool { return g.Idle() && u.Key && u.PTS-g.looked >= lookEvery }
+
+// Wake ends an idle time from outside, or keeps one from beginning, for quietFor.
+func (g *Gate) Wake(reason string) {
+	g.moved = g.now
+	if g.Idle() {
+		g.report.State, g.report.Reason = Active, reason
+		g.woke, g.cause, g.proved = g.now, reason, false
+		g.pictures, g.stirred = 0, false
+		g.sizes.discard()
+	}
+}
+
+func (g *Gate) wake(state State, reason string) {
+	g.report.Wakes++
+	g.Wake(reason)
+	g.report.State = state
+}
+
+// Picture takes in a decoded picture. While idle it is a look: when it is calm,
+// the units kept before it are no longer needed, else the gate is awake now.
+func (g *Gate) Picture(pts time.Duration, p *Picture) {
+	idle := g.Idle()
+	moved := g.scene.compare(pts, p, !idle)
+	g.pictured = pts
+	g.pictures++
+	switch {
+	case moved && idle:
+		g.wake(Active, ReasonPicture)
+	case moved:
+		g.clear++
+		g.stir(pts, ReasonPicture)
+	case idle:
+		g.scene.keep(pts, p)
+		g.looked = pts
+		g.sizes.commit()
+		if g.sizes.deaf(g.rate) {
+			g.wake(Unsure, ReasonDeaf)
+		}
+	}
+}
+
+// Audit chooses at random, after a calm look, whether the units kept before it are
+// to be decoded all the same and their pictures handed to Audited.
+func (g *Gate) Audit() bool {
+	share := auditShare
+	if !g.trusted {
+		share = unprovedShare
+	}
+	if g.rng == nil || !g.Idle() || g.rng.Float64() >= share {
+		return false
+	}
+	g.report.Audits++
+	return true
+}
+
+// Audited takes in a picture of an audit, in order. Movement wakes the gate and
+// counts as a miss: neither the sizes nor the looks around it had shown it.
+func (g *Gate) Audited(pts time.Duration, p *Picture) {
+	if !g.scene.compare(pts, p, true) {
+		return
+	}
+	if g.clear++; g.Idle() {
+		g.report.Misses++
+		g.wake(Active, ReasonAudit)
+	}
+}
+
+// Objects takes in what the model found in the picture at pts.
+func (g *Gate) Objects(pts time.Duration, boxes []Box) {
+	if !g.places.take(pts, boxes) {
+		return
+	}
+	if g.Idle() {
+		g.wake(Active, ReasonObject)
+		return
+	}
+	g.stir(pts, ReasonObject)
+}
+
+// stir notes movement in decoded video.
+func (g *Gate) stir(pts time.Duration, reason string) {
+	g.moved, g.stirred = max(g.moved, pts), true
+	if g.report.State == Active {
+		g.report.Reason = reason
+	}
+	if g.proved || g.cause == "" {
+		return
+	}
+	g.proved = true
+	switch {
+	case pts > g.woke:
+	case g.cause == ReasonPicture, g.cause == ReasonObject:
+		g.report.Late++
+	}
+}
+
+// conclude learns from a movement that is over whether the sizes can be trusted.
+func (g *Gate) conclude(now time.Duration) {
+	clear, shown := g.clear >= clearPictures, g.shown
+	g.clear, g.shown = 0, false
+	switch {
+	case !clear || !g.sizes.ready():
+	case shown:
+		g.trusted, g.unshown = true, 0
+	default:
+		g.sizes.missed()
+		if g.unshown++; g.unshown >= maxUnshown || !g.trusted {
+			g.unshown, g.blind = 0, now+blindFor
+		}
+	}
+}

@@ -1,0 +1,156 @@
+// Opens the real page of a running daemon and looks whether it does what it is
+// for. The daemon has one camera, "good", on which a bright box moves over a
+// dark ground and is detected as a person. Run by pipeline/e2e:
+//
+//   node live.mjs PAGE SECOND DEAD
+//
+// PAGE is the page's address, SECOND that of a camera that works and is not
+// added yet, DEAD that of one that refuses.
+import assert from "node:assert/strict";
+import process from "node:process";
+import { withPage } from "./browser.mjs";
+
+const [url, second, dead] = process.argv.slice(2);
+const PATIENCE = 60_000;
+const NAME = "<img src=x onerror=alert(1)>";
+const ROUTES = ["live", "cameras/good", "try", "results", "models", "reports", "events", "system"];
+
+const tileOf = (page, id) => page.locator(`[data-testid=tile][data-camera="${id}"]`);
+
+async function videoPlays(page) {
+  await page.goto(url);
+  await page.locator('[data-camera="good"][data-state="running"]').waitFor({ timeout: PATIENCE });
+  await page.waitForFunction(() => {
+    const video = document.querySelector('[data-camera="good"] video');
+    return video && video.videoWidth > 0 && video.currentTime > 0;
+  }, undefined, { timeout: PATIENCE });
+  const before = await page.evaluate(() => document.querySelector('[data-camera="good"] video').currentTime);
+  await page.waitForFunction((t) => document.querySelector('[data-camera="good"] video').currentTime > t + 1, before, { timeout: PATIENCE });
+}
+
+/** The boxes drawn, and where the bright box is in the video that is shown. */
+function look() {
+  const tile = document.querySelector('[data-camera="good"]');
+  const video = tile.querySelector("video");
+  const overlay = tile.querySelector("[data-testid=overlay]");
+  if (!video || !overlay) return { boxes: [], bright: undefined, painted: false };
+  const width = video.videoWidth;
+  const height = video.videoHeight;
+  const copy = new OffscreenCanvas(width, height).getContext("2d");
+  copy.drawImage(video, 0, 0);
+  const pixels = copy.getImageData(0, 0, width, height).data;
+  let [x, y, n] = [0, 0, 0];
+  for (let i = 0; i < width * height; i++) {
+    if (pixels[4 * i] < 180) continue;
+    x += i % width;
+    y += Math.floor(i / width);
+    n++;
+  }
+  const drawn = overlay.getContext("2d").getImageData(0, 0, overlay.width, overlay.height).data;
+  return {
+    boxes: JSON.parse(overlay.dataset.boxes ?? "[]"),
+    bright: n > 0 ? [x / n, y / n] : undefined,
+    painted: drawn.some((v, i) => i % 4 === 3 && v > 0),
+  };
+}
+
+async function boxesMove(page) {
+  await page.waitForFunction(() => {
+    const boxes = document.querySelector('[data-camera="good"] [data-testid=overlay]')?.dataset.boxes ?? "[]";
+    return JSON.parse(boxes).some((b) => b.track_id);
+  }, undefined, { timeout: PATIENCE });
+  const moments = [];
+  while (moments.length < 40) {
+    moments.push(await page.evaluate(look));
+    await page.waitForTimeout(100);
+  }
+  const withBox = moments.filter((m) => m.boxes.length > 0 && m.bright);
+  assert.ok(withBox.length >= 30, `boxes at ${withBox.length} of ${moments.length} moments`);
+  for (const m of withBox) {
+    assert.equal(m.boxes[0].label, "person");
+    assert.ok(m.boxes[0].score > 0.5);
+    assert.ok(m.painted, "the boxes are painted");
+  }
+  // The box lies on what moves. It may be a frame off, and it is not known
+  // where the video starts again.
+  const slack = 12;
+  const fits = withBox.filter(({ boxes: [{ box: [x, y, w, h] }], bright: [bx, by] }) =>
+    bx > x - slack && bx < x + w + slack && by > y - slack && by < y + h + slack);
+  assert.ok(fits.length >= withBox.length * 0.8, `boxes fit the picture at ${fits.length} of ${withBox.length} moments: ${JSON.stringify(withBox)}`);
+  const ways = new Map();
+  for (const { boxes: [b] } of withBox) {
+    if (b.track_id) ways.set(b.track_id, [...(ways.get(b.track_id) ?? []), b.box[0]]);
+  }
+  const furthest = Math.max(...[...ways.values()].map((xs) => Math.max(...xs) - Math.min(...xs)));
+  assert.ok(furthest > 40, `the box of a track moved ${furthest} pixels: ${JSON.stringify([...ways])}`);
+  assert.match(await tileOf(page, "good").getByTestId("detection-count").innerText(), /1 person/);
+}
+
+async function fillForm(page, values) {
+  const form = page.getByTestId("camera-form");
+  await form.waitFor();
+  for (const [name, value] of Object.entries(values)) await form.locator(`[name=${name}]`).fill(value);
+  await page.getByTestId("save-camera").click();
+}
+
+async function addCamera(page) {
+  await page.getByTestId("add-camera").click();
+  await fillForm(page, { name: NAME, url: "rtsp:/nonsense" });
+  await page.getByText(/must start with rtsp:\/\//).waitFor({ timeout: PATIENCE }); // said beside the field
+  await page.getByTestId("camera-form").locator("[name=url]").fill(second);
+  await page.getByTestId("save-camera").click();
+  const tile = tileOf(page, "img-src-x-onerror-alert-1");
+  await tile.waitFor({ timeout: PATIENCE });
+  await page.locator('[data-camera="img-src-x-onerror-alert-1"][data-state="running"]').waitFor({ timeout: PATIENCE });
+  assert.equal(await tile.locator("a.name").innerText(), NAME);
+  assert.equal(await page.locator("img[src=x]").count(), 0, "a name stays text");
+}
+
+async function downCamera(page) {
+  await page.getByTestId("add-camera").click();
+  await fillForm(page, { name: "Dead", url: dead });
+  const tile = tileOf(page, "dead");
+  await page.locator('[data-camera="dead"][data-state="refused"]').waitFor({ timeout: PATIENCE });
+  assert.match(await tile.getByTestId("reason").innerText(), /refused the connection/);
+  assert.match(await tile.getByTestId("next-try").innerText(), /next try in|trying now/);
+}
+
+async function editAndDelete(page) {
+  await page.getByRole("link", { name: `Open ${NAME}` }).click();
+  await page.getByRole("heading", { level: 1, name: NAME }).waitFor();
+  assert.equal(await page.locator("img[src=x]").count(), 0, "a name stays text");
+  await page.getByTestId("edit-camera").click();
+  await fillForm(page, { name: "Back yard" });
+  await page.getByRole("heading", { level: 1, name: "Back yard" }).waitFor({ timeout: PATIENCE });
+  await page.getByTestId("delete-camera").click();
+  await page.getByTestId("confirm-yes").click();
+  await page.locator('[data-testid=page][data-page="live"]').waitFor({ timeout: PATIENCE });
+  await tileOf(page, "good").waitFor({ timeout: PATIENCE });
+  await page.waitForFunction(() => !document.querySelector('[data-camera="img-src-x-onerror-alert-1"]'), undefined, { timeout: PATIENCE });
+}
+
+async function fitsPhone(page) {
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const route of ROUTES) {
+    await page.goto(`${url}#/${route}`);
+    await page.locator(`[data-testid=page][data-page="${route.split("/")[0]}"]`).waitFor();
+    await page.locator("h1").first().waitFor({ timeout: PATIENCE });
+    await page.waitForLoadState("load");
+    const over = await page.evaluate(() =>
+      [document.documentElement, document.querySelector("main")].map((e) => e.scrollWidth - e.clientWidth));
+    assert.deepEqual(over, [0, 0], `page ${route} is wider than 390 px`);
+  }
+}
+
+await withPage(async (page, complaints) => {
+  for (const step of [videoPlays, boxesMove, addCamera, downCamera, editAndDelete, fitsPhone]) {
+    try {
+      await step(page);
+      assert.deepEqual(complaints, [], "the page complains");
+    } catch (err) {
+      if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
+      throw new Error(`${step.name}: ${err.message}\ncomplaints: ${complaints.join("\n")}`, { cause: err });
+    }
+    process.stdout.write(`${step.name} ok\n`);
+  }
+});
