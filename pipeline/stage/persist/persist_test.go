@@ -47,6 +47,7 @@ func TestWriterBatchesAndFlushesAtTheEnd(t *testing.T) {
 		w.Track(store.Track{ID: "a-1", Frames: 1})
 		w.Track(store.Track{ID: "a-1", Frames: 2})
 		time.Sleep(time.Second)
+		synctest.Wait()
 		require.Len(t, f.annotations, 2)
 		require.Equal(t, []store.Track{{ID: "a-1", Frames: 2}}, f.tracks, "only the newest version is written")
 
@@ -73,9 +74,11 @@ func TestWriterCountsWhatItLoses(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		require.Equal(t, 5, lost["a"], "three could not be written")
 		f.fail = false
 		time.Sleep(time.Second)
+		synctest.Wait()
 		require.Equal(t, []store.Track{{ID: "a-1", Frames: 1}}, f.tracks, "a track is tried again")
 		cancel()
 		require.NoError(t, <-done)
