@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +15,17 @@ import (
 	"detectd/store"
 )
 
+// fake is read by a test while the writer runs.
 type fake struct {
+	mu          sync.Mutex
 	fail        bool
 	annotations []store.Annotation
 	tracks      []store.Track
 }
 
 func (f *fake) PutAnnotations(_ context.Context, as []store.Annotation) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.fail {
 		return errors.New("disk full")
 	}
@@ -28,6 +34,8 @@ func (f *fake) PutAnnotations(_ context.Context, as []store.Annotation) error {
 }
 
 func (f *fake) PutTrack(ctx context.Context, t store.Track) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.fail {
 		return errors.New("disk full")
 	}
@@ -47,9 +55,10 @@ func TestWriterBatchesAndFlushesAtTheEnd(t *testing.T) {
 		w.Track(store.Track{ID: "a-1", Frames: 1})
 		w.Track(store.Track{ID: "a-1", Frames: 2})
 		time.Sleep(time.Second)
-		synctest.Wait()
+		f.mu.Lock()
 		require.Len(t, f.annotations, 2)
 		require.Equal(t, []store.Track{{ID: "a-1", Frames: 2}}, f.tracks, "only the newest version is written")
+		f.mu.Unlock()
 
 		w.Annotations([]store.Annotation{{CameraID: "a", Frame: 3}})
 		w.Track(store.Track{ID: "a-1", Frames: 3, Ended: true})
@@ -63,23 +72,25 @@ func TestWriterBatchesAndFlushesAtTheEnd(t *testing.T) {
 
 func TestWriterCountsWhatItLoses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, lost := &fake{fail: true}, map[string]int{}
-		w := New(Config{MaxPending: 3}, f, f, func(id string, n int) { lost[id] += n }, slog.New(slog.DiscardHandler))
+		f, lost := &fake{fail: true}, atomic.Int64{}
+		w := New(Config{MaxPending: 3}, f, f, func(_ string, n int) { lost.Add(int64(n)) }, slog.New(slog.DiscardHandler))
 		for i := range 5 {
 			w.Annotations([]store.Annotation{{CameraID: "a", Frame: uint64(i)}})
 		}
-		require.Equal(t, 2, lost["a"], "two did not fit")
+		require.EqualValues(t, 2, lost.Load(), "two did not fit")
 		w.Track(store.Track{ID: "a-1", Frames: 1})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 		time.Sleep(time.Second)
-		synctest.Wait()
-		require.Equal(t, 5, lost["a"], "three could not be written")
+		require.EqualValues(t, 5, lost.Load(), "three could not be written")
+		f.mu.Lock()
 		f.fail = false
+		f.mu.Unlock()
 		time.Sleep(time.Second)
-		synctest.Wait()
+		f.mu.Lock()
 		require.Equal(t, []store.Track{{ID: "a-1", Frames: 1}}, f.tracks, "a track is tried again")
+		f.mu.Unlock()
 		cancel()
 		require.NoError(t, <-done)
 	})
