@@ -192,7 +192,8 @@ func TestSwapLosesNoFrame(t *testing.T) {
 	stop()
 	wg.Wait()
 	require.Zero(t, lost.Load(), "of %d frames", answered.Load())
-	require.True(t, g.detector("default@1").closed.Load(), "the model that nobody runs any more is unloaded")
+	require.Eventually(t, g.detector("default@1").closed.Load, 10*time.Second, time.Millisecond,
+		"the model that nobody runs any more is unloaded")
 }
 
 func TestBrokenModelKeepsTheOldOne(t *testing.T) {
