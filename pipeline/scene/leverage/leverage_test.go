@@ -11,6 +11,11 @@ import (
 )
 
 // The bars of C4, over all frames and against detecting in every frame.
+//
+// HOTA at 5 Hz is at its bar of 0.93, not clear of it: of 40 sets, groups of eight
+// keep 0.928 to 0.939, 0.933 on average, and the first eight sets alone 0.906 to
+// 0.974 each. The other figures are clear of their bars: in groups of eight, HOTA at
+// 10 Hz keeps at least 0.975, F1 at least 0.995 at 10 Hz and 0.979 at 5 Hz.
 func TestBars(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plays 16 minutes of video")

@@ -15,7 +15,7 @@ import (
 // up or lose about one length per second within a second. A rolling ball or a
 // near car makes several lengths a second from its first sighting on. The values
 // were chosen on simulated scenes at 5 and 10 looks a second (pipeline/scene, with
-// other seeds than those that docs/performance.md reports).
+// other seeds than those of scene.Library).
 const (
 	measured     = 0.05 // standard deviation of a detected centre or side
 	startSpeed   = 6.0  // standard deviation of the unknown speed of a new object, 1/s
