@@ -25,7 +25,6 @@ const FLAGS = [
 /** Answers that are no fault of the page: a camera without video yet, an address that was refused. */
 const EXPECTED = [
   /status of 404 .*\/api\/v1\/cameras\/[^/]+\/(frames\/latest\.jpg|live\/[^/]+)/,
-  /ERR_FILE_NOT_FOUND \(blob:/, // the next picture came before this one was shown
   /status of 422 .*\/api\/v1\/cameras\b/,
 ];
 

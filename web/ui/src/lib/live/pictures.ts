@@ -36,8 +36,7 @@ export function pollPictures(camera: string, fps: number, show: (p: Picture) => 
       const pause = failures > 0 ? Math.min(8000, 500 * 2 ** failures) : 1000 / fps;
       await wait(Math.max(30, pause - (performance.now() - began)), abort.signal);
     }
-    // The newest may still be loading into its <img>.
-    setTimeout(() => held.forEach((u) => URL.revokeObjectURL(u)), 1000);
+    held.forEach((u) => URL.revokeObjectURL(u));
   };
   void loop();
   return () => abort.abort();

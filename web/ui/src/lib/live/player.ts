@@ -84,6 +84,10 @@ export class LivePlayer {
   }
 
   destroy(): void {
+    // hls.js releases the URL of its media source first: a video that was about
+    // to open it would complain that it is gone.
+    this.video.removeAttribute("src");
+    this.video.load();
     this.#hls.destroy();
   }
 }
