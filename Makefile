@@ -85,7 +85,7 @@ bench: build ## measure what this machine can carry (ARGS="--cameras 8")
 # --- tests ---
 
 .PHONY: test
-test: test-go test-page e2e ## run every test
+test: test-go test-page ## run every test
 
 .PHONY: test-go
 test-go: build test-packages
@@ -100,8 +100,8 @@ race: build ## run the Go tests with the race detector, without the long ones
 	$(setup)/go-test.sh race -race -short
 
 .PHONY: e2e
-e2e: build test-packages ## open the real page of a real daemon in a browser
-	cd web/ui && npm run --silent --if-present e2e
+e2e: build test-packages ## only the tests of the real program, with the real page in a browser
+	go test -count=1 ./pipeline/e2e
 
 .PHONY: client
 client: build test-packages ## test against pycocotools and a plain Python pipeline, from PyPI (DETECTD_TEST_DATA=DIR: on real pictures too)

@@ -1,6 +1,10 @@
 package store
 
-import "strings"
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
 
 // Slug makes an id of a name: lower-case letters, digits and dashes, short
 // enough for a number behind it; fallback when nothing is left.
@@ -22,4 +26,14 @@ func Slug(name, fallback string) string {
 		return fallback
 	}
 	return id
+}
+
+// CreateUnique calls create with id, then with id-2, id-3 and so on while the
+// record exists.
+func CreateUnique[T any](id string, create func(id string) (T, error)) (T, error) {
+	made, err := create(id)
+	for n := 2; errors.Is(err, ErrExists) && n <= 1000; n++ {
+		made, err = create(id + "-" + strconv.Itoa(n))
+	}
+	return made, err
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -57,15 +56,9 @@ func (c *child) line() (string, error) {
 // stop asks the process to end and waits for it.
 func (c *child) stop() {
 	_ = c.cmd.Process.Signal(os.Interrupt)
-	_, _ = io.Copy(io.Discard, readerOf(c.lines))
-	_ = c.cmd.Wait()
-}
-
-// readerOf drains what a scanner would still give.
-func readerOf(s *bufio.Scanner) io.Reader {
-	for s.Scan() { //nolint:revive // only the end matters
+	for c.lines.Scan() { //nolint:revive // nobody reads what it still says
 	}
-	return strings.NewReader("")
+	_ = c.cmd.Wait()
 }
 
 // usage is the CPU time and resident memory of the process.

@@ -76,7 +76,7 @@ func openFolderBook(ctx context.Context, e *env, data string) (b *folderBook, er
 	}
 	b.Registry = registry.Open(b.runtime, b.records, b.blobs)
 	b.Isolate(e.trial(""))
-	return b, daemon.AddDefaultModel(ctx, b.Registry, "")
+	return b, daemon.AddDefaultModel(ctx, b.Registry)
 }
 
 // List implements modelBook.

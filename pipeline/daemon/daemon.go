@@ -6,7 +6,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os/exec"
@@ -46,7 +45,6 @@ import (
 // Options are what the command line adds to the settings.
 type Options struct {
 	Sources []string // cameras to add: URLs and files
-	Share   string   // folder of the default model and the demo video; "" finds the installed one
 	// Trial starts the process in which new models are tried; nil tries them here.
 	Trial   func(context.Context) *exec.Cmd
 	Version string
@@ -259,6 +257,3 @@ func (d *Daemon) measureLatency(ctx context.Context) error {
 		d.latency.Observe(i.CameraID, i.Latency)
 	}, bus.Under(bus.Inferences))
 }
-
-// String names the daemon in logs.
-func (d *Daemon) String() string { return fmt.Sprintf("detectd %s at %s", d.opts.Version, d.URL()) }

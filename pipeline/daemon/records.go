@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"detectd/pipeline/registry"
 	"detectd/pipeline/simulate"
@@ -49,7 +48,7 @@ func (d *Daemon) openRecords(ctx context.Context) error {
 // addDefaultModel registers the model that came with the program, and makes sure
 // that the one the settings name exists.
 func (d *Daemon) addDefaultModel(ctx context.Context) error {
-	if err := AddDefaultModel(ctx, d.registry, d.opts.Share); err != nil {
+	if err := AddDefaultModel(ctx, d.registry); err != nil {
 		return err
 	}
 	if _, err := d.records.ModelVersion(ctx, d.cfg.Detect.Model, 0); err != nil {
@@ -59,9 +58,9 @@ func (d *Daemon) addDefaultModel(ctx context.Context) error {
 }
 
 // AddDefaultModel registers the model that came with the program, also when an
-// update brought another one. share is as in Options.
-func AddDefaultModel(ctx context.Context, r *registry.Registry, share string) error {
-	path, err := findShare(share, defaultModel)
+// update brought another one.
+func AddDefaultModel(ctx context.Context, r *registry.Registry) error {
+	path, err := findShare(defaultModel)
 	if err != nil {
 		return fmt.Errorf("default model: %w", err)
 	}
@@ -98,13 +97,10 @@ func (d *Daemon) addCamera(ctx context.Context, arg string) error {
 			return err
 		}
 	}
-	base := store.Slug(c.Name, "camera")
-	c.ID = base
-	_, err = d.records.CreateCamera(ctx, c)
-	for n := 2; errors.Is(err, store.ErrExists); n++ {
-		c.ID = base + "-" + strconv.Itoa(n)
-		_, err = d.records.CreateCamera(ctx, c)
-	}
+	_, err = store.CreateUnique(store.Slug(c.Name, "camera"), func(id string) (store.Camera, error) {
+		c.ID = id
+		return d.records.CreateCamera(ctx, c)
+	})
 	return err
 }
 
@@ -121,7 +117,7 @@ func (d *Daemon) openDemo(ctx context.Context, create bool) error {
 	case err != nil:
 		return err
 	}
-	video, err := findShare(d.opts.Share, demoVideo)
+	video, err := findShare(demoVideo)
 	if err != nil {
 		d.log.Warn("no demo camera: the demo video is missing", "error", err)
 		return nil

@@ -7,14 +7,11 @@ import (
 )
 
 // DefaultModelFile is the file of the model that came with the program.
-func DefaultModelFile() (string, error) { return findShare("", defaultModel) }
+func DefaultModelFile() (string, error) { return findShare(defaultModel) }
 
 // findShare finds a file that is installed beside the program: in share/ next to
-// it, or in ../share/detectd as packages install it; or in the folder given.
-func findShare(share, name string) (string, error) {
-	if share != "" {
-		return filepath.Join(share, name), nil
-	}
+// it, or in ../share/detectd as packages install it.
+func findShare(name string) (string, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", name, err)
@@ -36,4 +33,4 @@ func findShare(share, name string) (string, error) {
 }
 
 // DemoVideoFile is the video of the demo camera.
-func DemoVideoFile() (string, error) { return findShare("", demoVideo) }
+func DemoVideoFile() (string, error) { return findShare(demoVideo) }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/rand"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -117,39 +116,12 @@ func requireIfMatch(header string) (int64, error) {
 	return n, err
 }
 
-// slug makes an id of a name: lower-case letters, digits and dashes.
-func slug(name, fallback string) string {
-	var b strings.Builder
-	for _, r := range strings.ToLower(name) {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			b.WriteRune(r)
-		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
-			b.WriteByte('-')
-		}
-	}
-	id := strings.Trim(b.String(), "-")
-	if len(id) > 48 { // leaves room for a number
-		id = strings.TrimRight(id[:48], "-")
-	}
-	if id == "" {
-		return fallback
-	}
-	return id
-}
-
-// createUnique calls create with id, then with id-2, id-3 and so on while the
-// record exists. A given id is tried only once.
+// createUnique calls create with the given id, or else with one made of the name.
 func createUnique[T any](given, name, fallback string, create func(id string) (T, error)) (T, error) {
 	if given != "" {
 		return create(given)
 	}
-	id := slug(name, fallback)
-	made, err := create(id)
-	for n := 2; errors.Is(err, store.ErrExists) && n <= 1000; n++ {
-		made, err = create(id + "-" + strconv.Itoa(n))
-	}
-	return made, err
+	return store.CreateUnique(store.Slug(name, fallback), create)
 }
 
 // newID returns an id that nobody guesses, for results.

@@ -19,7 +19,5 @@ func NewTested(deps Deps) (http.Handler, *huma.OpenAPI) {
 	return router, s.huma.OpenAPI()
 }
 
-var (
-	Slug       = slug
-	URLProblem = urlProblem
-)
+// URLProblem is urlProblem.
+var URLProblem = urlProblem

@@ -3,32 +3,12 @@ package api_test
 import (
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"detectd/web/api"
 )
-
-func TestSlug(t *testing.T) {
-	for name, want := range map[string]string{
-		"Front Door": "front-door", "  Täst 3 ": "t-st-3", "***": "camera", "": "camera", "a--b": "a-b",
-		strings.Repeat("long ", 20): "long-long-long-long-long-long-long-long-long-lon",
-	} {
-		require.Equal(t, want, api.Slug(name, "camera"))
-	}
-}
-
-func FuzzSlug(f *testing.F) {
-	f.Add("Front Door")
-	f.Add("\xff-\x00-ß")
-	id := regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	f.Fuzz(func(t *testing.T, name string) {
-		require.Regexp(t, id, api.Slug(name, "camera")+"-1000")
-	})
-}
 
 func TestURLProblemHoldsNoCredentials(t *testing.T) {
 	const raw = "rtsp://viewer:canary@10.0.0.5/x"
