@@ -129,6 +129,41 @@ async function editAndDelete(page) {
   await page.waitForFunction(() => !document.querySelector('[data-camera="img-src-x-onerror-alert-1"]'), undefined, { timeout: PATIENCE });
 }
 
+/** Draws a zone over the whole picture and a line through its middle; the box is counted. */
+async function zonesCount(page) {
+  await page.goto(`${url}#/cameras/good`);
+  await page.getByTestId("edit-zones").click();
+  const canvas = page.getByTestId("zone-canvas");
+  const draw = async (kind, points) => {
+    await page.getByTestId(`add-${kind}`).click();
+    const area = await canvas.boundingBox();
+    for (const [x, y] of points) await page.mouse.click(area.x + x * area.width, area.y + y * area.height);
+  };
+  await draw("zone", [[0.02, 0.02], [0.98, 0.98], [0.98, 0.02], [0.02, 0.98], [0.02, 0.02]]);
+  await page.getByTestId("save-zones").click();
+  await page.getByText("Its sides cross").waitFor({ timeout: PATIENCE }); // nothing was saved
+  await page.getByRole("button", { name: "Delete Zone 1" }).click();
+  await draw("zone", [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98], [0.02, 0.02]]);
+  await page.locator("[name=shape-name]").fill("Everywhere");
+  await draw("line", [[0.5, 0.02], [0.5, 0.98]]);
+  const corner = page.getByRole("button", { name: /^Corner 2 of Line 1/ });
+  await corner.focus();
+  await page.keyboard.press("Shift+ArrowRight");
+  assert.match(await corner.getAttribute("aria-label"), /5[45] % from the left/, "arrows move a corner");
+  await page.getByTestId("save-zones").click();
+  await page.getByTestId("zone-editor").waitFor({ state: "detached", timeout: PATIENCE });
+  await page.getByTestId("zones-overlay").getByText("Everywhere").waitFor({ timeout: PATIENCE });
+  await page.waitForFunction(async () => {
+    const answer = await fetch("api/v1/cameras/good/zones/counts");
+    return (await answer.json()).items.some((c) => c.zone_id === "zone-1" && c.entered > 0);
+  }, undefined, { timeout: PATIENCE, polling: 1000 });
+  await page.reload();
+  await page.waitForFunction(() => {
+    const cell = document.querySelector('[data-testid=zone-row][data-zone="zone-1"] td.num');
+    return Number(cell?.textContent) > 0;
+  }, undefined, { timeout: PATIENCE });
+}
+
 async function fitsPhone(page) {
   await page.setViewportSize({ width: 390, height: 844 });
   for (const route of ROUTES) {
@@ -143,7 +178,7 @@ async function fitsPhone(page) {
 }
 
 await withPage(async (page, complaints) => {
-  for (const step of [videoPlays, boxesMove, addCamera, downCamera, editAndDelete, fitsPhone]) {
+  for (const step of [videoPlays, boxesMove, addCamera, downCamera, editAndDelete, zonesCount, fitsPhone]) {
     try {
       await step(page);
       assert.deepEqual(complaints, [], "the page complains");

@@ -46,6 +46,14 @@ export const cameras = {
   hls: (camera: string) => url(`/cameras/${id(camera)}/live/index.m3u8`),
 };
 
+export const zones = {
+  get: (camera: string, signal?: Signal) => request<t.Zones>("GET", `/cameras/${id(camera)}/zones`, { signal }),
+  put: (camera: string, revision: number, body: t.ZoneShapes) =>
+    request<t.Zones>("PUT", `/cameras/${id(camera)}/zones`, { body, ifMatch: revision }),
+  counts: (camera: string, q: { period: "minute" | "hour" | "day"; from?: string; to?: string }, signal?: Signal) =>
+    list<t.ZoneCount>(`/cameras/${id(camera)}/zones/counts`, { ...q, limit: 10000 }, signal).then((l) => l.items),
+};
+
 export interface Span {
   camera_id?: string;
   from?: string;

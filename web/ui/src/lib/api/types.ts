@@ -32,6 +32,12 @@ export type Model = Schemas["Model"];
 export type ModelVersion = Schemas["ModelVersion"];
 export type RunningModel = Schemas["RunningModel"];
 export type RunningModelInput = Schemas["RunningModelChange"];
+export type Zones = Schemas["Zones"];
+export type ZoneShapes = Schemas["ZoneShapes"];
+export type Zone = Schemas["Zone"];
+export type Line = Schemas["Line"];
+export type Mask = Schemas["Mask"];
+export type ZoneCount = Schemas["ZoneCount"];
 export type Report = Schemas["Report"];
 export type System = Schemas["SystemView"];
 

@@ -24,6 +24,7 @@ class Prefs {
   #tiles = $state(read("tiles", "medium") as TileSize);
   #client = $state(read("client", ""));
   #boxes = $state(read("boxes", "on") !== "off");
+  #zones = $state(read("zones", "on") !== "off");
 
   get theme(): Theme {
     return this.#theme;
@@ -58,6 +59,15 @@ class Prefs {
   set boxes(v: boolean) {
     this.#boxes = v;
     write("boxes", v ? "on" : "off");
+  }
+
+  /** Zones, lines and masks are drawn on a camera's live video. */
+  get zones(): boolean {
+    return this.#zones;
+  }
+  set zones(v: boolean) {
+    this.#zones = v;
+    write("zones", v ? "on" : "off");
   }
 }
 
