@@ -102,6 +102,7 @@ type Records interface {
 	Results
 	Reports
 	Zones
+	Timelines
 
 	// BlobInUse says whether a model version or a result names the blob.
 	BlobInUse(ctx context.Context, sha256 string) (bool, error)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime/metrics"
 	"strconv"
@@ -155,18 +154,6 @@ type framePort struct{ d *Daemon }
 func (p framePort) JPEG(ctx context.Context, cameraID string, at time.Time, boxes bool) (api.Frame, error) {
 	jpeg, captured, clock, err := p.d.render.JPEG(ctx, cameraID, at, boxes)
 	return api.Frame{JPEG: jpeg, Time: captured, Clock: clock}, err
-}
-
-// mediaPort opens recordings.
-type mediaPort struct{ d *Daemon }
-
-// Open implements api.Media.
-func (p mediaPort) Open(s store.Segment) (io.ReadSeekCloser, error) {
-	f, err := os.Open(p.d.mediaPath(s))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("file of recording %d: %w", s.ID, store.ErrNotFound)
-	}
-	return f, err
 }
 
 // announcer tells the stages what the API changed.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -20,6 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"detectd/pipeline"
+	"detectd/pipeline/frame"
+	"detectd/pipeline/playback"
 	"detectd/pipeline/simulate"
 )
 
@@ -144,6 +147,57 @@ func checkRecordings(t *testing.T, d *daemon, id string, codec pipeline.Codec) {
 	part := d.send(t, http.MethodGet, r.Video, nil, "Range", "bytes=4-7")
 	require.Equal(t, http.StatusPartialContent, part.Status)
 	require.Equal(t, "ftyp", string(part.Body))
+	checkMovie(t, d, id, r)
+	checkPlaylist(t, d, id, r)
+}
+
+// checkMovie downloads half of a recording and counts its pictures.
+func checkMovie(t *testing.T, d *daemon, id string, r recording) {
+	length := r.End.Sub(r.Start)
+	from, to := r.Start.Add(length/4), r.Start.Add(3*length/4)
+	got := d.send(t, http.MethodGet, "/api/v1/cameras/"+id+"/recordings/video.mp4?"+spanOf(from, to), nil)
+	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+	start, err := time.Parse(time.RFC3339Nano, got.Header.Get("X-Frame-Time"))
+	require.NoError(t, err)
+	require.WithinDuration(t, from, start, time.Second/videoFPS+time.Millisecond)
+	require.False(t, start.Before(from.Truncate(time.Millisecond)))
+	require.InDelta(t, length.Seconds()/2*videoFPS, pictures(t, got.Body), 2)
+}
+
+// checkPlaylist follows the playlist of recorded video to its pictures.
+func checkPlaylist(t *testing.T, d *daemon, id string, r recording) {
+	got := d.send(t, http.MethodGet, "/api/v1/cameras/"+id+"/recordings/index.m3u8?"+spanOf(r.Start, r.End), nil)
+	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+	list := string(got.Body)
+	_, head, _ := strings.Cut(list, `#EXT-X-MAP:URI="`)
+	head, _, _ = strings.Cut(head, `"`)
+	media := firstFile(list)
+	require.Contains(t, head, "/init.mp4")
+	var file []byte
+	for _, url := range []string{head, media} {
+		part := d.send(t, http.MethodGet, url, nil)
+		require.Equal(t, http.StatusOK, part.Status, "%s: %s", url, part.Body)
+		file = append(file, part.Body...)
+	}
+	require.Equal(t, r.Frames, pictures(t, file))
+}
+
+func spanOf(from, to time.Time) string {
+	const format = "2006-01-02T15:04:05.000Z"
+	return "from=" + from.UTC().Format(format) + "&to=" + to.UTC().Format(format)
+}
+
+// pictures counts what a player shows of an MP4 file.
+func pictures(t *testing.T, data []byte) (n int) {
+	path := filepath.Join(t.TempDir(), "m.mp4")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	var pool frame.Pool
+	defer pool.Close()
+	require.NoError(t, playback.Play(t.Context(), path, math.MinInt64, math.MaxInt64, &pool, func(*frame.Frame, time.Duration) error {
+		n++
+		return nil
+	}))
+	return n
 }
 
 // checkPictures takes a recorded frame and compares what is to be seen in it

@@ -24,6 +24,7 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"running models":           runningModels,
 		"running models' places":   runningModelPlaces,
 		"segments":                 segments,
+		"timelines":                timelines,
 		"segment at":               segmentAt,
 		"garbage":                  garbage,
 		"tracks":                   tracks,

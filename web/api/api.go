@@ -75,6 +75,8 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeTracks()
 	s.routeEvents()
 	s.routeRecordings()
+	s.routeMovies()
+	s.routeTimeline()
 	s.routeModels()
 	s.routeRunningModels()
 	s.routeReports()

@@ -161,6 +161,19 @@ type Media interface {
 	// Open opens the file of a segment; the caller closes it. store.ErrNotFound
 	// when the file is gone.
 	Open(s store.Segment) (io.ReadSeekCloser, error)
+	// Part opens of a segment's file what describes it (head), or the rest.
+	Part(s store.Segment, head bool) (io.ReadSeekCloser, error)
+	// Movie joins what was recorded in a span into one MP4, cut at the key pictures
+	// around the span or exactly. Errors: store.ErrNotFound when nothing was
+	// recorded; ErrUnprocessable when the span cannot be one file.
+	Movie(ctx context.Context, cameraID string, r store.Range, exact bool) (Movie, error)
+}
+
+// Movie is an MP4 file that is put together while it is read.
+type Movie interface {
+	io.ReadSeekCloser
+	// Start is the capture time of the first picture that is shown.
+	Start() time.Time
 }
 
 // Announcer is told of changes that the API has made durable, so that the rest

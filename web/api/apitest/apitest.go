@@ -247,6 +247,35 @@ func (w *World) Open(s store.Segment) (io.ReadSeekCloser, error) {
 	return nopCloser{bytes.NewReader([]byte("0123456789"))}, nil
 }
 
+// Part implements api.Media.
+func (w *World) Part(s store.Segment, head bool) (io.ReadSeekCloser, error) {
+	f, err := w.Open(s)
+	if err != nil || !head {
+		return f, err
+	}
+	return nopCloser{strings.NewReader("head")}, nil
+}
+
+// movie is an api.Movie.
+type movie struct {
+	nopCloser
+	start time.Time
+}
+
+// Start implements api.Movie.
+func (m movie) Start() time.Time { return m.start }
+
+// Movie implements api.Media: it tells in a few words what was asked for.
+func (w *World) Movie(_ context.Context, cameraID string, r store.Range, exact bool) (api.Movie, error) {
+	switch length := r.To.Sub(r.From); {
+	case length > 6*time.Hour:
+		return nil, fmt.Errorf("%v in one file: %w", length, api.ErrUnprocessable)
+	case length < time.Second:
+		return nil, fmt.Errorf("recording: %w", store.ErrNotFound)
+	}
+	return movie{nopCloser{strings.NewReader(fmt.Sprintf("%s exact=%t", cameraID, exact))}, r.From}, nil
+}
+
 // CameraChanged implements api.Announcer.
 func (w *World) CameraChanged(id string, a api.Action) { w.announce("camera %s %s", id, a) }
 

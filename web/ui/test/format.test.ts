@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { bytes, clock, count, day, duration, fixed, modelRef, plural, relative, when } from "../src/lib/util/format";
+import { bytes, clock, count, day, duration, fixed, local, modelRef, plural, relative, when } from "../src/lib/util/format";
 
 it.each([
   [0, "0 s"], [-5, "0 s"], [12_400, "12 s"], [59_600, "1 min"], [200_000, "3 min 20 s"], [1_500_000, "25 min"],
@@ -37,4 +37,10 @@ it("says how long ago or how soon", () => {
   expect(relative(10_000, 22_000)).toBe("12 s ago");
   expect(relative(30_000, 22_000)).toBe("in 8 s");
   expect(relative(22_100, 22_000)).toBe("now");
+});
+
+it("writes local times for inputs, which read them back", () => {
+  const t = new Date(2026, 10, 25, 14, 3, 9).getTime();
+  expect(local(t)).toBe("2026-11-25T14:03:09");
+  expect(new Date(local(t)).getTime()).toBe(t);
 });

@@ -92,6 +92,10 @@ export async function annotations(q: Required<Span>, max: number, signal?: Signa
 export const recordings = (q: Span & { camera_id: string }, signal?: Signal) =>
   all<t.Recording>("/recordings", { ...q }, 20000, signal);
 
+/** Where a span of recorded video, in ms, is had as one file. */
+export const movie = (camera: string, from: number, to: number, cut: "exact" | "keys") =>
+  url(`/cameras/${id(camera)}/recordings/video.mp4`, { from: new Date(from).toISOString(), to: new Date(to).toISOString(), cut });
+
 export const tracks = {
   list: (q: Span & { label?: string; limit?: number; cursor?: string }, signal?: Signal) =>
     list<t.Track>("/tracks", { ...q }, signal),

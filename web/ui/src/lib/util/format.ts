@@ -46,6 +46,9 @@ export function day(t: string | number | Date): string {
   return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())}`;
 }
 
+/** "2026-11-25T14:03:09" local time, as inputs of date and time want it. */
+export const local = (t: number): string => `${day(t)}T${clock(t)}`;
+
 /** The time alone for today, date and time otherwise. */
 export function when(t: string | number | Date | undefined, now = Date.now()): string {
   if (t === undefined || t === "") return "–";
