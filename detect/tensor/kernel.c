@@ -40,6 +40,7 @@ typedef struct {
 
 struct dt_plan {
 	dt_target t;
+	int cols, rows; // of the resized picture before it is turned
 	int width, height, format;
 	int rgb, gray;
 	int wide;         // samples have 16 bits
@@ -140,15 +141,17 @@ static int describe(dt_plan *p) {
 			return DT_FORMAT;
 		p->c[i] = (comp){s->plane, s->offset / bytes, s->step / bytes, i > 0 && !p->rgb};
 	}
-	double sx = (double)p->width / p->t.cols, sy = (double)p->height / p->t.rows;
+	p->cols = p->t.swapped ? p->t.rows : p->t.cols;
+	p->rows = p->t.swapped ? p->t.cols : p->t.rows;
+	double sx = (double)p->width / p->cols, sy = (double)p->height / p->rows;
 	double cx = sx / (1 << d->log2_chroma_w), cy = sy / (1 << d->log2_chroma_h);
-	int err = make_axis(&p->lh, p->t.cols, sx, p->width, 1);
+	int err = make_axis(&p->lh, p->cols, sx, p->width, 1);
 	if (!err)
-		err = make_axis(&p->lv, p->t.rows, sy, p->height, 0);
+		err = make_axis(&p->lv, p->rows, sy, p->height, 0);
 	if (!err)
-		err = make_axis(&p->chh, p->t.cols, cx, p->cw, 1);
+		err = make_axis(&p->chh, p->cols, cx, p->cw, 1);
 	if (!err)
-		err = make_axis(&p->chv, p->t.rows, cy, p->ch, 0);
+		err = make_axis(&p->chv, p->rows, cy, p->ch, 0);
 	return err;
 }
 
@@ -339,6 +342,31 @@ INLINE void write(void *restrict dst, size_t at, int step, const float *restrict
 	}
 }
 
+// scatter writes a row of values to places that are step values apart.
+static void scatter(void *restrict dst, ptrdiff_t at, ptrdiff_t step, const float *restrict from, int n, int type) {
+	if (type == DT_FLOAT32)
+		for (int x = 0; x < n; x++)
+			((float *)dst)[at + x * step] = from[x];
+	else if (type == DT_FLOAT16)
+		for (int x = 0; x < n; x++)
+			((uint16_t *)dst)[at + x * step] = half(from[x]);
+	else
+		for (int x = 0; x < n; x++)
+			((uint8_t *)dst)[at + x * step] = byte(from[x]);
+}
+
+// turned says where the first pixel of row y of the resized picture goes in the
+// tensor, in pixels, and how far apart its pixels are there.
+INLINE ptrdiff_t turned(const dt_plan *p, int y, ptrdiff_t *step) {
+	const dt_target *t = &p->t;
+	const ptrdiff_t along = t->swapped ? t->width : 1, across = t->swapped ? 1 : t->width;
+	ptrdiff_t at = (ptrdiff_t)t->top * t->width + t->left;
+	at += across * (t->from_bottom ? p->rows - 1 - y : y);
+	at += t->from_right ? along * (p->cols - 1) : 0;
+	*step = t->from_right ? -along : along;
+	return at;
+}
+
 INLINE void store(const dt_target *t, float *restrict dst, const float *restrict a, const float *restrict b,
 		  const float *restrict c, const float m[4], int channel, int n, int step) {
 	const float mul = t->mul[channel], add = t->add[channel];
@@ -392,13 +420,13 @@ INLINE void fill_border(const dt_target *t, void *dst) {
 
 INLINE void fill(const dt_plan *p, const AVFrame *f, void *dst, const matrix *k, float unit, float *scratch) {
 	const dt_target *t = &p->t;
-	const int n = t->cols, comps = p->gray ? 1 : 3;
+	const int n = p->cols, comps = p->gray ? 1 : 3, turn = t->swapped || t->from_right || t->from_bottom;
 	const size_t room = (size_t)p->width * 4 + 4 * LANES;
 	float *mixed = scratch;          // filtered row, components interleaved as in the plane
 	float *single = scratch + room;  // one component of it
 	float *out[3] = {single + room, single + room + n, single + room + 2 * (size_t)n};
 	float *line = out[2] + n; // values before they get their type
-	for (int y = 0; y < t->rows; y++) {
+	for (int y = 0; y < p->rows; y++) {
 		int last = -1;
 		for (int i = 0; i < comps; i++) {
 			const comp *c = &p->c[i];
@@ -437,6 +465,13 @@ INLINE void fill(const dt_plan *p, const AVFrame *f, void *dst, const matrix *k,
 			const int step = t->planar ? 1 : 3;
 			at = t->planar ? (size_t)ch * t->width * t->height + at : 3 * at + ch;
 			const float *b = p->gray ? out[0] : out[1], *c = p->gray ? out[0] : out[2];
+			if (turn) {
+				ptrdiff_t apart, to = turned(p, y, &apart);
+				store(t, line, out[0], b, c, k->m[colour], ch, n, 1);
+				to = t->planar ? (ptrdiff_t)ch * t->width * t->height + to : 3 * to + ch;
+				scatter(dst, to, apart * step, line, n, t->type);
+				continue;
+			}
 			if (t->type == DT_FLOAT32) {
 				store(t, (float *)dst + at, out[0], b, c, k->m[colour], ch, n, step);
 				continue;
@@ -472,7 +507,7 @@ void dt_blank(const dt_target *t, void *dst) {
 int dt_fill(const dt_plan *p, const AVFrame *f, void *dst) {
 	if (f->width != p->width || f->height != p->height || f->format != p->format || !f->data[0])
 		return DT_MISMATCH;
-	size_t room = 2 * ((size_t)p->width * 4 + 4 * LANES) + 4 * (size_t)p->t.cols;
+	size_t room = 2 * ((size_t)p->width * 4 + 4 * LANES) + 4 * (size_t)p->cols;
 	// Zeroed, as padding taps multiply what lies behind a row by 0: it must be finite.
 	float *scratch = calloc(room, sizeof *scratch);
 	if (!scratch)

@@ -13,6 +13,9 @@ typedef struct {
 	float pad;                 // grey level outside of the picture, 0..255
 	float mul[3], add[3];      // value = level * mul + add, in channel order
 	int type;                  // of the values, DT_FLOAT32, …
+	// How the picture is turned: rows become columns, columns count from the
+	// right, rows from the bottom, of the picture as it is stored.
+	int swapped, from_right, from_bottom;
 } dt_target;
 
 enum { DT_FLOAT32, DT_FLOAT16, DT_UINT8 };

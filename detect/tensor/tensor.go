@@ -1,6 +1,6 @@
 // Package tensor turns libav frames into the picture tensors of models in one
-// pass: resize, letterbox, colour conversion, scaling and layout together, by a
-// C kernel that works on the frame's own planes.
+// pass: resize, letterbox, turning, colour conversion, scaling and layout together,
+// by a C kernel that works on the frame's own planes.
 //
 // It takes every libav pixel format with 8 to 16 bits per component in separate
 // or interleaved planes: YUV of all subsamplings, RGB and grey. Alpha is left out.
@@ -46,7 +46,10 @@ type Filler struct {
 	plans map[planKey]*plan
 }
 
-type planKey struct{ w, h, format int }
+type planKey struct {
+	source Source
+	format int
+}
 
 // plan is a set of tables; the garbage collector frees the C side when neither
 // the cache nor a running Fill holds it any more.
@@ -152,33 +155,34 @@ func (f *Filler) FillBytes(dst []byte, fr *frame.Frame) (Geometry, error) {
 		return Geometry{}, fmt.Errorf("tensor of %d bytes is too small for %d", len(dst), f.Bytes())
 	}
 	av := fr.AV()
-	key := planKey{av.Width(), av.Height(), int(av.PixelFormat())}
+	key := planKey{SourceOf(fr), int(av.PixelFormat())}
 	f.mu.RLock()
 	p := f.plans[key]
 	f.mu.RUnlock()
 	if p == nil {
 		var err error
 		if p, err = f.add(key); err != nil {
-			return Geometry{}, fmt.Errorf("prepare %dx%d %s: %w", key.w, key.h, av.PixelFormat(), err)
+			return Geometry{}, fmt.Errorf("prepare %dx%d %s: %w", key.source.W, key.source.H, av.PixelFormat(), err)
 		}
 	}
 	rc := C.dt_fill(p.c, (*C.AVFrame)(av.UnsafePointer()), unsafe.Pointer(&dst[0]))
 	runtime.KeepAlive(p)
 	if rc != 0 {
-		return Geometry{}, fmt.Errorf("convert %dx%d %s: %w", key.w, key.h, av.PixelFormat(), reason(rc))
+		return Geometry{}, fmt.Errorf("convert %dx%d %s: %w", key.source.W, key.source.H, av.PixelFormat(), reason(rc))
 	}
 	return p.geometry, nil
 }
 
 // add makes the tables for a picture size. When too many have been seen, all go.
 func (f *Filler) add(key planKey) (*plan, error) {
-	if key.w < 1 || key.h < 1 || key.w > maxSide || key.h > maxSide {
+	src := key.source
+	if src.W < 1 || src.H < 1 || src.W > maxSide || src.H > maxSide {
 		return nil, errors.New("picture size is out of range")
 	}
-	g := NewGeometry(f.in, key.w, key.h)
+	g := NewGeometry(f.in, src)
 	t := f.target(g)
 	var rc C.int
-	c := C.dt_plan_new(&t, C.int(key.w), C.int(key.h), C.int(key.format), &rc)
+	c := C.dt_plan_new(&t, C.int(src.W), C.int(src.H), C.int(key.format), &rc)
 	if c == nil {
 		return nil, reason(rc)
 	}
@@ -201,17 +205,21 @@ func (f *Filler) target(g Geometry) C.dt_target {
 		pad:   C.float(f.in.Pad),
 		_type: number,
 	}
-	if f.in.Layout == detect.NCHW {
-		t.planar = 1
-	}
-	if f.in.Colour == detect.BGR {
-		t.bgr = 1
-	}
+	swapped, fromRight, fromBottom := g.Orientation.Parts()
+	t.planar, t.bgr = truth(f.in.Layout == detect.NCHW), truth(f.in.Colour == detect.BGR)
+	t.swapped, t.from_right, t.from_bottom = truth(swapped), truth(fromRight), truth(fromBottom)
 	for i := range 3 {
 		t.mul[i] = C.float(f.in.Scale / f.in.Std[i])
 		t.add[i] = C.float(-f.in.Mean[i] / f.in.Std[i])
 	}
 	return t
+}
+
+func truth(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func reason(rc C.int) error {

@@ -81,14 +81,25 @@ func weights(i int, scale float64) map[int]float64 {
 
 // reference is the slow way: each pixel on its own, in float64.
 func reference(f *frame.Frame, l layoutOf, in detect.Input) []float64 {
-	g := tensor.NewGeometry(in, f.Width(), f.Height())
+	g := tensor.NewGeometry(in, tensor.SourceOf(f))
 	planes := detecttest.Planes(f)
 	out := make([]float64, 3*in.Width*in.Height)
 	for y := range in.Height {
 		for x := range in.Width {
 			rgb := [3]float64{float64(in.Pad), float64(in.Pad), float64(in.Pad)}
 			if u, v := x-g.Left, y-g.Top; u >= 0 && u < g.Cols && v >= 0 && v < g.Rows {
-				rgb = l.colour(f, planes, g, u, v)
+				swapped, fromRight, fromBottom := f.Orientation.Parts()
+				stored := g
+				if swapped { // the picture is resized as it is stored
+					u, v, stored.Cols, stored.Rows = v, u, g.Rows, g.Cols
+				}
+				if fromRight {
+					u = stored.Cols - 1 - u
+				}
+				if fromBottom {
+					v = stored.Rows - 1 - v
+				}
+				rgb = l.colour(f, planes, stored, u, v)
 			}
 			for ch := range 3 {
 				c := ch
@@ -296,7 +307,7 @@ func TestGeometry(t *testing.T) {
 		{detect.LetterboxCentre, 480, 640, 52, 0, 312, 416},
 		{detect.LetterboxTop, 10000, 1, 0, 0, 416, 1},
 	} {
-		g := tensor.NewGeometry(input(416, 416, detect.NCHW, detect.RGB, c.resize), c.w, c.h)
+		g := tensor.NewGeometry(input(416, 416, detect.NCHW, detect.RGB, c.resize), tensor.Source{W: c.w, H: c.h})
 		require.Equal(t, tensor.Geometry{SrcW: c.w, SrcH: c.h, Left: c.left, Top: c.top, Cols: c.cols, Rows: c.rows}, g)
 		whole := g.ToSource(float32(g.Left), float32(g.Top), float32(g.Left+g.Cols), float32(g.Top+g.Rows))
 		require.Equal(t, detect.Box{W: float32(c.w), H: float32(c.h)}, whole)

@@ -25,7 +25,7 @@ func canvas(img image.Image, info Info) image.Image {
 
 // planar tells which libav format holds the planes of img as they are once they
 // are turned by o. WebP's values have the limited range of video, JPEG's the full.
-func planar(img *image.YCbCr, name string, o orientation) (astiav.PixelFormat, bool) {
+func planar(img *image.YCbCr, name string, o frame.Orientation) (astiav.PixelFormat, bool) {
 	if name == "webp" {
 		return astiav.PixelFormatYuv420P, img.SubsampleRatio == image.YCbCrSubsampleRatio420
 	}
@@ -34,21 +34,18 @@ func planar(img *image.YCbCr, name string, o orientation) (astiav.PixelFormat, b
 		return astiav.PixelFormatYuvj444P, true
 	case r == image.YCbCrSubsampleRatio420:
 		return astiav.PixelFormatYuvj420P, true
-	case r == image.YCbCrSubsampleRatio422 && !o.turned(), r == image.YCbCrSubsampleRatio440 && o.turned():
+	case r == image.YCbCrSubsampleRatio422 && !o.Swapped(), r == image.YCbCrSubsampleRatio440 && o.Swapped():
 		return astiav.PixelFormatYuvj422P, true
 	case r == image.YCbCrSubsampleRatio440, r == image.YCbCrSubsampleRatio422:
 		return astiav.PixelFormatYuvj440P, true
-	case r == image.YCbCrSubsampleRatio411 && !o.turned():
+	case r == image.YCbCrSubsampleRatio411 && !o.Swapped():
 		return astiav.PixelFormatYuvj411P, true
 	}
 	return 0, false
 }
 
-func toFrame(img image.Image, name string, o orientation, pool *frame.Pool) (*frame.Frame, error) {
-	w, h := img.Bounds().Dx(), img.Bounds().Dy()
-	if o.turned() {
-		w, h = h, w
-	}
+func toFrame(img image.Image, name string, o frame.Orientation, pool *frame.Pool) (*frame.Frame, error) {
+	w, h := o.Size(img.Bounds().Dx(), img.Bounds().Dy())
 	if a, ok := img.(*image.NYCbCrA); ok && name == "webp" {
 		img = &a.YCbCr // how the picture shines through matters to nobody here
 	}
@@ -83,7 +80,7 @@ func toFrame(img image.Image, name string, o orientation, pool *frame.Pool) (*fr
 	return f, nil
 }
 
-func copyPlanes(av *astiav.Frame, img *image.YCbCr, o orientation) {
+func copyPlanes(av *astiav.Frame, img *image.YCbCr, o frame.Orientation) {
 	r := img.Bounds()
 	// Corners of the luma and chroma planes, of which a part may be hidden.
 	y := img.Y[img.YOffset(r.Min.X, r.Min.Y):]
@@ -95,35 +92,32 @@ func copyPlanes(av *astiav.Frame, img *image.YCbCr, o orientation) {
 	copyPlane(av, 2, img.Cr[c:], img.CStride, cw, ch, o)
 }
 
-func copyPlane(av *astiav.Frame, plane int, src []byte, stride, w, h int, o orientation) {
+func copyPlane(av *astiav.Frame, plane int, src []byte, stride, w, h int, o frame.Orientation) {
 	dst, step := pixel.Plane(av, plane)
-	if o == upright {
+	if o == frame.Upright {
 		for y := range h {
 			copy(dst[y*step:y*step+w], src[y*stride:])
 		}
 		return
 	}
-	dw, dh := w, h
-	if o.turned() {
-		dw, dh = h, w
-	}
+	dw, dh := o.Size(w, h)
 	for y := range dh {
 		row := dst[y*step : y*step+dw]
 		for x := range row {
-			sx, sy := o.from(x, y, w, h)
+			sx, sy := o.From(x, y, w, h)
 			row[x] = src[sy*stride+sx]
 		}
 	}
 }
 
-func copyRGB(av *astiav.Frame, img image.Image, o orientation) {
+func copyRGB(av *astiav.Frame, img image.Image, o frame.Orientation) {
 	at := reader(img)
 	dst, step := pixel.Plane(av, 0)
 	r := img.Bounds()
 	for y := range av.Height() {
 		row := dst[y*step : y*step+3*av.Width()]
 		for x := range av.Width() {
-			sx, sy := o.from(x, y, r.Dx(), r.Dy())
+			sx, sy := o.From(x, y, r.Dx(), r.Dy())
 			row[3*x], row[3*x+1], row[3*x+2] = at(r.Min.X+sx, r.Min.Y+sy)
 		}
 	}

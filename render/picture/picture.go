@@ -90,14 +90,9 @@ func Decode(r io.Reader, l Limits, pool *frame.Pool) (*frame.Frame, Info, error)
 	if err != nil {
 		return nil, info, refuse(f.name, err)
 	}
-	o := upright
-	if f.name == "jpeg" {
-		o = exifOrientation(data)
-	}
+	o := frame.ReadOrientation(data)
 	img = canvas(img, info)
-	if o.turned() {
-		info.Width, info.Height = info.Height, info.Width
-	}
+	info.Width, info.Height = o.Size(info.Width, info.Height)
 	out, err := toFrame(img, f.name, o, pool)
 	if err != nil {
 		return nil, info, fmt.Errorf("read picture: %w", err)

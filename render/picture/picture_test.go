@@ -96,29 +96,35 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-func TestWebP(t *testing.T) {
-	img := quarters(64, 48)
-	bgr := gocv.NewMatWithSize(48, 64, gocv.MatTypeCV8UC3)
+// webP codes a picture; qualities above 100 are without loss.
+func webP(t *testing.T, img *image.NRGBA, quality int) []byte {
+	t.Helper()
+	w, h := img.Bounds().Dx(), img.Bounds().Dy()
+	bgr := gocv.NewMatWithSize(h, w, gocv.MatTypeCV8UC3)
 	defer bgr.Close()
 	pix, err := bgr.DataPtrUint8()
 	require.NoError(t, err)
-	for i := range 64 * 48 {
+	for i := range w * h {
 		pix[3*i], pix[3*i+1], pix[3*i+2] = img.Pix[4*i+2], img.Pix[4*i+1], img.Pix[4*i]
 	}
+	b, err := gocv.IMEncodeWithParams(".webp", bgr, []int{gocv.IMWriteWebpQuality, quality})
+	require.NoError(t, err)
+	defer b.Close()
+	return bytes.Clone(b.GetBytes())
+}
+
+func TestWebP(t *testing.T) {
 	for quality, format := range map[int]astiav.PixelFormat{
 		95:  astiav.PixelFormatYuv420P, // lossy
 		101: astiav.PixelFormatRgb24,   // lossless
 	} {
-		b, err := gocv.IMEncodeWithParams(".webp", bgr, []int{gocv.IMWriteWebpQuality, quality})
-		require.NoError(t, err)
 		var pool frame.Pool
-		f, info, err := picture.Decode(bytes.NewReader(b.GetBytes()), picture.Limits{}, &pool)
+		f, info, err := picture.Decode(bytes.NewReader(webP(t, quarters(64, 48), quality)), picture.Limits{}, &pool)
 		require.NoError(t, err)
 		require.Equal(t, picture.Info{Format: "webp", Width: 64, Height: 48}, info)
 		require.Equal(t, format, f.AV().PixelFormat())
 		require.Equal(t, "RGBW", corners(t, f))
 		f.Release()
-		b.Close()
 	}
 }
 
@@ -214,44 +220,76 @@ func TestGreyAndPalette(t *testing.T) {
 	}
 }
 
+// tiff is the body of an EXIF block.
+func tiff(o uint16, order binary.AppendByteOrder, mark string) []byte {
+	b := order.AppendUint16([]byte(mark), 42)
+	b = order.AppendUint32(b, 8)
+	b = order.AppendUint16(b, 2)
+	b = append(b, make([]byte, 12)...) // another entry
+	b = order.AppendUint16(b, 0x0112)
+	b = order.AppendUint16(b, 3)
+	b = order.AppendUint32(b, 1)
+	b = order.AppendUint16(b, o)
+	return append(b, 0, 0)
+}
+
 // withOrientation puts an EXIF block behind the start of a JPEG.
 func withOrientation(data []byte, o uint16, order binary.AppendByteOrder, mark string) []byte {
-	tiff := []byte(mark)
-	tiff = order.AppendUint16(tiff, 42)
-	tiff = order.AppendUint32(tiff, 8)
-	tiff = order.AppendUint16(tiff, 2)
-	tiff = append(tiff, make([]byte, 12)...) // another entry
-	tiff = order.AppendUint16(tiff, 0x0112)
-	tiff = order.AppendUint16(tiff, 3)
-	tiff = order.AppendUint32(tiff, 1)
-	tiff = order.AppendUint16(tiff, o)
-	tiff = append(tiff, 0, 0)
-	body := append([]byte("Exif\x00\x00"), tiff...)
+	body := append([]byte("Exif\x00\x00"), tiff(o, order, mark)...)
 	out := append([]byte{}, data[:2]...)
 	out = append(out, 0xFF, 0xE1)
 	out = binary.BigEndian.AppendUint16(out, uint16(len(body)+2))
 	return append(append(out, body...), data[2:]...)
 }
 
+// orientations tells the corners of quarters after each EXIF orientation.
+var orientations = map[uint16]string{
+	0: "RGBW", 1: "RGBW", 2: "GRWB", 3: "WBGR", 4: "BWRG", 5: "RBGW", 6: "BRWG", 7: "WGBR", 8: "GWRB", 9: "RGBW",
+}
+
 func TestOrientation(t *testing.T) {
-	for o, want := range map[uint16]string{
-		0: "RGBW", 1: "RGBW", 2: "GRWB", 3: "WBGR", 4: "BWRG", 5: "RBGW", 6: "BRWG", 7: "WGBR", 8: "GWRB", 9: "RGBW",
-	} {
+	jpg, lossless := coded(t, "jpeg", quarters(96, 64)), coded(t, "png", quarters(96, 64))
+	webp := webP(t, quarters(96, 64), 95)
+	for o, want := range orientations {
 		t.Run(fmt.Sprint(o), func(t *testing.T) {
 			var pool frame.Pool
-			data := coded(t, "jpeg", quarters(96, 64))
 			for _, b := range [][]byte{
-				withOrientation(data, o, binary.LittleEndian, "II"), withOrientation(data, o, binary.BigEndian, "MM"),
+				withOrientation(jpg, o, binary.LittleEndian, "II"), withOrientation(jpg, o, binary.BigEndian, "MM"),
+				pngWithOrientation(lossless, o), webpWithOrientation(webp, o, ""), webpWithOrientation(webp, o, "Exif\x00\x00"),
 			} {
 				f, info, err := picture.Decode(bytes.NewReader(b), picture.Limits{}, &pool)
 				require.NoError(t, err)
-				require.Equal(t, want, corners(t, f))
+				require.Equal(t, want, corners(t, f), info.Format)
 				require.Equal(t, [2]int{info.Width, info.Height}, [2]int{f.Width(), f.Height()})
 				require.Equal(t, o >= 5 && o <= 8, info.Width < info.Height)
+				require.LessOrEqual(t, f.Orientation, frame.Upright, "it is turned already")
 				f.Release()
 			}
 		})
 	}
+}
+
+// pngWithOrientation puts an eXIf chunk behind the header of a PNG.
+func pngWithOrientation(data []byte, o uint16) []byte {
+	const head = 8 + 12 + 13
+	exif := append([]byte("eXIf"), tiff(o, binary.BigEndian, "MM")...)
+	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(exif)-4))
+	chunk = binary.BigEndian.AppendUint32(append(chunk, exif...), crc32.ChecksumIEEE(exif))
+	return append(append(append([]byte{}, data[:head]...), chunk...), data[head:]...)
+}
+
+// webpWithOrientation adds an EXIF chunk to a WebP file of the simple kind.
+func webpWithOrientation(data []byte, o uint16, mark string) []byte {
+	chunk := func(kind string, body []byte) []byte {
+		b := append(binary.LittleEndian.AppendUint32([]byte(kind), uint32(len(body))), body...)
+		return append(b, make([]byte, len(body)%2)...)
+	}
+	const exifFlag = 8
+	extended := []byte{exifFlag, 0, 0, 0, 95, 0, 0, 63, 0, 0} // 96 x 64 pixels, less one each
+	body := append([]byte("WEBP"), chunk("VP8X", extended)...)
+	body = append(body, data[12:]...)
+	body = append(body, chunk("EXIF", append([]byte(mark), tiff(o, binary.LittleEndian, "II")...))...)
+	return chunk("RIFF", body)
 }
 
 func TestGIFFrameSmallerThanItsScreen(t *testing.T) {
