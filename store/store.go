@@ -30,6 +30,8 @@ var (
 	ErrNewerSchema = errors.New("written by a newer detectd")
 	// ErrCursor is returned for a cursor that no page of the same list returned.
 	ErrCursor = errors.New("cursor is not valid here")
+	// ErrPaused is returned for a write that waits for space on the disk.
+	ErrPaused = errors.New("writing is paused: the disk is nearly full")
 )
 
 // RevisionError is returned for a change based on a stale revision. It matches ErrRevision.
@@ -188,6 +190,8 @@ type Segments interface {
 type Tracks interface {
 	// PutTrack inserts or replaces the track with this ID.
 	PutTrack(ctx context.Context, t Track) error
+	// PutTracks does so for many in one step; those whose camera is gone are left out.
+	PutTracks(ctx context.Context, ts []Track) error
 	Track(ctx context.Context, id string) (Track, error)
 	// ListTracks filters by camera ("" all), label ("" all) and overlap with the range.
 	ListTracks(ctx context.Context, cameraID, label string, r Range, p Page) ([]Track, string, error)
@@ -196,6 +200,8 @@ type Tracks interface {
 // Events is the log of what happened, for people.
 type Events interface {
 	AddEvent(ctx context.Context, e Event) (Event, error)
+	// AddEvents adds many in one step and gives them their ids.
+	AddEvents(ctx context.Context, es []Event) error
 	ListEvents(ctx context.Context, cameraID, kind string, r Range, p Page) ([]Event, string, error)
 }
 
@@ -269,5 +275,8 @@ type Blobs interface {
 	Open(ctx context.Context, sha256 string) (io.ReadSeekCloser, int64, error)
 	// Delete removes a blob; a missing one is no error.
 	Delete(ctx context.Context, sha256 string) error
+	// Each shows every blob with its size in bytes, in no order. An error of show
+	// ends it and is returned.
+	Each(ctx context.Context, show func(sha256 string, size int64) error) error
 	Close() error
 }

@@ -21,6 +21,7 @@ import (
 	"detectd/store"
 	"detectd/store/blob"
 	"detectd/store/folder"
+	"detectd/store/garbage"
 	"detectd/store/sqlite"
 )
 
@@ -46,7 +47,7 @@ type folderBook struct {
 	*registry.Registry
 	folder  *folder.Folder
 	records *sqlite.Store
-	blobs   *blob.Store
+	blobs   *garbage.Blobs
 	runtime *ort.Runtime
 }
 
@@ -64,9 +65,11 @@ func openFolderBook(ctx context.Context, e *env, data string) (b *folderBook, er
 	if b.records, err = sqlite.Open(ctx, b.folder.DB(), log); err != nil {
 		return b, err
 	}
-	if b.blobs, err = blob.Open(b.folder.BlobsURL()); err != nil {
+	files, err := blob.Open(b.folder.BlobsURL())
+	if err != nil {
 		return b, err
 	}
+	b.blobs = garbage.New(garbage.Config{}, files, b.records, log)
 	library, err := ort.FindLibrary("")
 	if err != nil {
 		return b, err
@@ -235,7 +238,7 @@ func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string) 
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := blob.Open(f.BlobsURL())
+	blobs, err := blob.Beside(f.BlobsURL())
 	if err != nil {
 		return nil, err
 	}

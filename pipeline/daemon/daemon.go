@@ -35,8 +35,8 @@ import (
 	"detectd/pipeline/stage/upload"
 	"detectd/pipeline/stage/zone"
 	"detectd/store/badger"
-	"detectd/store/blob"
 	"detectd/store/folder"
+	"detectd/store/garbage"
 	"detectd/store/sqlite"
 	"detectd/web"
 	"detectd/web/health"
@@ -62,7 +62,7 @@ type Daemon struct {
 	folder   *folder.Folder
 	records  *sqlite.Store
 	series   *badger.Store
-	blobs    *blob.Store
+	blobs    *garbage.Blobs
 	bus      *bus.Bus
 	runtime  *ort.Runtime
 	registry *registry.Registry
@@ -145,10 +145,9 @@ func (d *Daemon) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	d.onClose(d.series.Close)
-	if d.blobs, err = blob.Open(d.folder.BlobsURL()); err != nil {
+	if err := d.openBlobs(); err != nil {
 		return err
 	}
-	d.onClose(d.blobs.Close)
 	if d.bus, err = bus.Open(ctx, bus.Config{Folder: d.folder.Bus()}, d.log); err != nil {
 		return err
 	}
@@ -235,6 +234,7 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	edges.run("render", d.render.Run)
 	edges.run("retention", d.retain.Run)
 	edges.run("forget", d.runForget)
+	edges.run("blobs", d.blobs.Run)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,13 +32,30 @@ const spoolDir = "incoming"
 type Store struct {
 	bucket *blob.Bucket
 	dir    string
+	owner  bool // may write
 }
 
 var _ store.Blobs = (*Store)(nil)
 
+var errBeside = errors.New("the blob store is open for reading only")
+
 // Open opens the store at a URL. file:///folder is created when missing; what
 // an interrupted Put left in it is removed, so one process at a time may open it.
 func Open(rawURL string) (*Store, error) {
+	s, err := Beside(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	spool := filepath.Join(s.dir, spoolDir)
+	if err := errors.Join(os.RemoveAll(spool), os.MkdirAll(spool, 0o700)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open blob store: %w", err), s.Close())
+	}
+	s.owner = true
+	return s, nil
+}
+
+// Beside opens the store for reading while another process may own it.
+func Beside(rawURL string) (*Store, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, errors.New("open blob store: the URL cannot be read") // its text may hold a password
@@ -54,11 +72,7 @@ func Open(rawURL string) (*Store, error) {
 }
 
 func openFolder(dir string) (*Store, error) {
-	spool := filepath.Join(dir, spoolDir)
-	if err := os.RemoveAll(spool); err != nil {
-		return nil, fmt.Errorf("open blob store: %w", err)
-	}
-	if err := os.MkdirAll(spool, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open blob store: %w", err)
 	}
 	bucket, err := fileblob.OpenBucket(dir, &fileblob.Options{Metadata: fileblob.MetadataDontWrite})
@@ -70,6 +84,9 @@ func openFolder(dir string) (*Store, error) {
 
 // Put implements store.Blobs. The blob is streamed: memory does not grow with it.
 func (s *Store) Put(ctx context.Context, r io.Reader) (address string, size int64, err error) {
+	if !s.owner {
+		return "", 0, errBeside
+	}
 	file, err := os.CreateTemp(filepath.Join(s.dir, spoolDir), "")
 	if err != nil {
 		return "", 0, fmt.Errorf("store blob: %w", err)
@@ -124,12 +141,48 @@ func (s *Store) Open(ctx context.Context, address string) (io.ReadSeekCloser, in
 
 // Delete implements store.Blobs.
 func (s *Store) Delete(ctx context.Context, address string) error {
+	if !s.owner {
+		return errBeside
+	}
 	if !valid(address) {
 		return nil
 	}
 	err := s.bucket.Delete(ctx, key(address))
 	if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return fmt.Errorf("delete blob %s: %w", address, err)
+	}
+	return nil
+}
+
+// Each implements store.Blobs. What is not named like a blob is passed over.
+func (s *Store) Each(ctx context.Context, show func(address string, size int64) error) error {
+	// Not by the bucket: its walk fails on a file that goes meanwhile.
+	folders, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	for _, folder := range folders {
+		if !folder.IsDir() || len(folder.Name()) != 2 {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(s.dir, folder.Name()))
+		if err != nil {
+			return fmt.Errorf("list blobs: %w", err)
+		}
+		for _, file := range files {
+			info, err := file.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err = errors.Join(err, ctx.Err()); err != nil {
+				return fmt.Errorf("list blobs: %w", err)
+			}
+			if valid(file.Name()) && file.Name()[:2] == folder.Name() && info.Mode().IsRegular() {
+				if err := show(file.Name(), info.Size()); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	return nil
 }

@@ -29,15 +29,36 @@ func (s *Store) AddEvent(ctx context.Context, e store.Event) (store.Event, error
 	if e.Time = stored(e.Time); e.Time.IsZero() {
 		e.Time = s.time()
 	}
-	err := s.write(ctx, "add event "+e.Kind, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `INSERT INTO events (time_us, kind, camera_id, client_id, message, data)
-			VALUES (?, ?, ?, ?, ?, ?) RETURNING id`,
-			micros(e.Time), e.Kind, e.CameraID, e.ClientID, e.Message, string(e.Data)).Scan(&e.ID)
-	})
+	err := s.together(ctx, "add event "+e.Kind, func(ctx context.Context, tx *sql.Tx) error { return addEvent(ctx, tx, &e) })
 	if err != nil {
 		return store.Event{}, err
 	}
 	return e, nil
+}
+
+// AddEvents implements store.Events. Zero times take the present.
+func (s *Store) AddEvents(ctx context.Context, es []store.Event) error {
+	if len(es) == 0 {
+		return nil
+	}
+	now := s.time()
+	return s.together(ctx, "add events", func(ctx context.Context, tx *sql.Tx) error {
+		for i := range es {
+			if es[i].Time = stored(es[i].Time); es[i].Time.IsZero() {
+				es[i].Time = now
+			}
+			if err := addEvent(ctx, tx, &es[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func addEvent(ctx context.Context, tx *sql.Tx, e *store.Event) error {
+	return tx.QueryRowContext(ctx, `INSERT INTO events (time_us, kind, camera_id, client_id, message, data)
+		VALUES (?, ?, ?, ?, ?, ?) RETURNING id`,
+		micros(e.Time), e.Kind, e.CameraID, e.ClientID, e.Message, string(e.Data)).Scan(&e.ID)
 }
 
 // ListEvents implements store.Events.

@@ -35,7 +35,7 @@ func (s *Store) AddSegment(ctx context.Context, g store.Segment) (store.Segment,
 		return store.Segment{}, fmt.Errorf("add %s: it is %v long, at most %v can be kept in one", what, length, store.MaxSegment)
 	}
 	g.Start, g.End, g.TimeError = stored(g.Start), stored(g.End), g.TimeError.Truncate(time.Microsecond)
-	err := s.write(ctx, "add "+what, func(tx *sql.Tx) error {
+	err := s.together(ctx, "add "+what, func(ctx context.Context, tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, `INSERT INTO segments
 			(camera_id, start_us, end_us, path, bytes, frames, codec, width, height, clock, time_error_us)
 			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE NOT EXISTS (SELECT 1 FROM garbage WHERE path = ?4)

@@ -30,10 +30,11 @@ const readers = 4
 
 // Store implements store.Records. Safe for concurrent use.
 type Store struct {
-	w   *sql.DB // one connection, the only one that writes
-	r   *sql.DB // query-only connections
-	log *slog.Logger
-	now func() time.Time
+	w     *sql.DB // one connection, the only one that writes
+	r     *sql.DB // query-only connections
+	group group   // small changes that are committed together
+	log   *slog.Logger
+	now   func() time.Time
 }
 
 var _ store.Records = (*Store)(nil)

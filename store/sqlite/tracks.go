@@ -30,16 +30,36 @@ func trackPages() paged[store.Track, string] {
 
 // PutTrack implements store.Tracks. It returns ErrNotFound when the camera is gone.
 func (s *Store) PutTrack(ctx context.Context, t store.Track) error {
-	return s.write(ctx, fmt.Sprintf("write track %q", t.ID), func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO tracks (`+trackColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			t.ID, t.CameraID, t.ClassID, t.Label, micros(t.Start), micros(t.End), t.Ended, t.Frames,
-			t.BestScore, micros(t.BestTime), t.BestBox[0], t.BestBox[1], t.BestBox[2], t.BestBox[3], t.Model, t.Version)
+	return s.together(ctx, fmt.Sprintf("write track %q", t.ID), func(ctx context.Context, tx *sql.Tx) error {
+		err := putTrack(ctx, tx, t)
 		if isDangling(err) {
 			return notFound(cameraNamed(t.CameraID))
 		}
 		return err
 	})
+}
+
+// PutTracks implements store.Tracks.
+func (s *Store) PutTracks(ctx context.Context, ts []store.Track) error {
+	if len(ts) == 0 {
+		return nil
+	}
+	return s.together(ctx, fmt.Sprintf("write %d tracks", len(ts)), func(ctx context.Context, tx *sql.Tx) error {
+		for _, t := range ts {
+			if err := putTrack(ctx, tx, t); err != nil && !isDangling(err) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func putTrack(ctx context.Context, tx *sql.Tx, t store.Track) error {
+	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO tracks (`+trackColumns+`)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		t.ID, t.CameraID, t.ClassID, t.Label, micros(t.Start), micros(t.End), t.Ended, t.Frames,
+		t.BestScore, micros(t.BestTime), t.BestBox[0], t.BestBox[1], t.BestBox[2], t.BestBox[3], t.Model, t.Version)
+	return err
 }
 
 // Track implements store.Tracks.

@@ -30,6 +30,8 @@ func RunBlobs(t *testing.T, open func(t *testing.T, dir string) store.Blobs) {
 		"seek":            blobsSeek,
 		"many at once":    blobsConcurrent,
 		"open while gone": blobsDeleteWhileOpen,
+		"each":            blobsEach,
+		"unfinished":      blobsUnfinished,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t, t.TempDir())
@@ -173,4 +175,55 @@ func blobsDeleteWhileOpen(t *testing.T, b store.Blobs) {
 	require.NoError(t, err)
 	require.Equal(t, "being read", string(got))
 	require.NoError(t, r.Close())
+}
+
+func all(t *testing.T, b store.Blobs) map[string]int64 {
+	t.Helper()
+	found := map[string]int64{}
+	require.NoError(t, b.Each(t.Context(), func(address string, size int64) error {
+		found[address] = size
+		return nil
+	}))
+	return found
+}
+
+func blobsEach(t *testing.T, b store.Blobs) {
+	require.Empty(t, all(t, b))
+	want := map[string]int64{}
+	for i := range 20 {
+		address, size, err := b.Put(t.Context(), bytes.NewReader(noise(uint64(i), i*100)))
+		require.NoError(t, err)
+		want[address] = size
+	}
+	require.Equal(t, want, all(t, b))
+	for address := range want {
+		require.NoError(t, b.Delete(t.Context(), address))
+		delete(want, address)
+		break
+	}
+	require.Equal(t, want, all(t, b))
+	cause := errors.New("enough")
+	require.ErrorIs(t, b.Each(t.Context(), func(string, int64) error { return cause }), cause)
+}
+
+// blobsUnfinished looks at the store while a blob is on its way: it is not to be
+// seen before it is whole.
+func blobsUnfinished(t *testing.T, b store.Blobs) {
+	content := noise(9, 200_000)
+	sum := sha256.Sum256(content)
+	address := hex.EncodeToString(sum[:])
+	source, sink := io.Pipe()
+	done := make(chan error)
+	go func() {
+		_, _, err := b.Put(t.Context(), source)
+		done <- err
+	}()
+	_, err := sink.Write(content)
+	require.NoError(t, err)
+	_, _, err = b.Open(t.Context(), address)
+	require.ErrorIs(t, err, store.ErrNotFound)
+	require.Empty(t, all(t, b))
+	require.NoError(t, sink.Close())
+	require.NoError(t, <-done)
+	require.Equal(t, content, readBlob(t, b, address))
 }

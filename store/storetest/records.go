@@ -28,6 +28,7 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"segment at":               segmentAt,
 		"garbage":                  garbage,
 		"tracks":                   tracks,
+		"many at once":             many,
 		"events":                   events,
 		"results":                  results,
 		"pages":                    pages,

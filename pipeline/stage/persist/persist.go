@@ -6,6 +6,8 @@ package persist
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +28,7 @@ type Series interface {
 
 // Tracks is what the writer needs of the store of tracks.
 type Tracks interface {
-	PutTrack(ctx context.Context, t store.Track) error
+	PutTracks(ctx context.Context, ts []store.Track) error
 }
 
 // Writer collects and writes. Safe for concurrent use.
@@ -111,9 +113,9 @@ func (w *Writer) flush(ctx context.Context) {
 			}
 		}
 	}
-	for _, t := range ts {
-		if err := w.tracks.PutTrack(ctx, t); err != nil {
-			w.log.Error("store track", "track", t.ID, "error", err)
+	if err := w.tracks.PutTracks(ctx, slices.Collect(maps.Values(ts))); err != nil {
+		w.log.Error("store tracks", "tracks", len(ts), "error", err)
+		for _, t := range ts {
 			w.retry(t)
 		}
 	}

@@ -33,13 +33,13 @@ func (f *fake) PutAnnotations(_ context.Context, as []store.Annotation) error {
 	return nil
 }
 
-func (f *fake) PutTrack(ctx context.Context, t store.Track) error {
+func (f *fake) PutTracks(ctx context.Context, ts []store.Track) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail {
 		return errors.New("disk full")
 	}
-	f.tracks = append(f.tracks, t)
+	f.tracks = append(f.tracks, ts...)
 	return ctx.Err()
 }
 

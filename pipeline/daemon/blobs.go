@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"detectd/store"
+	"detectd/store/blob"
+	"detectd/store/garbage"
+)
+
+// openBlobs opens the files of models, uploads and results.
+func (d *Daemon) openBlobs() error {
+	files, err := blob.Open(d.folder.BlobsURL())
+	if err != nil {
+		return err
+	}
+	d.blobs = garbage.New(garbage.Config{Alone: d.folder.Unheld, Collected: d.collected}, files, d.records, d.log)
+	d.onClose(d.blobs.Close)
+	for name, c := range map[string]struct {
+		help  string
+		value func() float64
+	}{
+		"blobs_deleted_total":       {"Unused files of models, uploads and results deleted.", func() float64 { n, _ := d.blobs.Collected(); return float64(n) }},
+		"blobs_deleted_bytes_total": {"Bytes that deleting unused files has freed.", func() float64 { _, n := d.blobs.Collected(); return float64(n) }},
+	} {
+		if err := d.metrics.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "detectd", Name: name, Help: c.help}, c.value)); err != nil {
+			return fmt.Errorf("register metric: %w", err)
+		}
+	}
+	return nil
+}
+
+// collected tells people what a sweep has deleted.
+func (d *Daemon) collected(blobs int, bytes int64) {
+	d.tell("storage.collected", fmt.Sprintf("%d unused files deleted, %d bytes freed", blobs, bytes), map[string]any{"blobs": blobs, "bytes": bytes})
+}
+
+// tell writes an event that comes from no stage.
+func (d *Daemon) tell(kind, message string, data map[string]any) {
+	text, err := json.Marshal(data)
+	if err == nil {
+		_, err = d.records.AddEvent(context.Background(), store.Event{Kind: kind, Message: message, Data: text})
+	}
+	if err != nil {
+		d.log.Error("write event", "kind", kind, "error", err)
+	}
+}
