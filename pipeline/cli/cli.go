@@ -62,6 +62,10 @@ type commands struct {
 	Eval        evalCommand        `cmd:"" help:"Measure a model on pictures whose objects are known: the figures of COCO."`
 	Simulate    simulateCommand    `cmd:"" help:"Serve files as RTSP cameras."`
 	Models      modelsCommand      `cmd:"" help:"List, show, add and remove models."`
+	Backup      backupCommand      `cmd:"" help:"Write all that must last into one file, also while the daemon runs."`
+	Restore     restoreCommand     `cmd:"" help:"Make a data folder of a backup."`
+	Check       checkCommand       `cmd:"" help:"Compare records with files, and say or repair what is wrong."`
+	Gc          gcCommand          `cmd:"" help:"Delete files that no record names."`
 	CheckConfig checkConfigCommand `cmd:"" help:"Check a settings file and show every mistake."`
 	Openapi     openapiCommand     `cmd:"" help:"Print the OpenAPI description of the HTTP API."`
 	Bench       benchCommand       `cmd:"" help:"Measure what this machine can carry."`

@@ -5,12 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 )
+
+// Check looks, without opening the series at path, for damage that would have Open
+// empty them. Nobody may have them open.
+func Check(path string) error {
+	if _, err := os.Stat(filepath.Join(path, openingFile)); err == nil {
+		return errors.New("the last start ended while opening them")
+	}
+	return checkTables(path, settings(path, slog.New(slog.DiscardHandler)))
+}
 
 // checkTables looks at the end of every table that the manifest names. A table
 // cut short or ending in zeros, which is what a power cut leaves, makes Badger

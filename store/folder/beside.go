@@ -42,5 +42,9 @@ func Beside(path string) (f *Folder, address string, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("look into data folder %q: %w", path, err)
 	}
-	return &Folder{path: abs}, strings.TrimSpace(string(text)), nil
+	f = &Folder{path: abs}
+	if err := f.identify(); err != nil {
+		return nil, "", fmt.Errorf("look into data folder %q: %w", path, err)
+	}
+	return f, strings.TrimSpace(string(text)), nil
 }

@@ -159,6 +159,16 @@ func (f *Folder) initialise() error {
 	return syncDir(f.path)
 }
 
+// Create makes the folder at path, which has to exist, a data folder with an
+// identity of its own, and returns its id. What is in it is taken as it is.
+func Create(path string) (id string, err error) {
+	f := &Folder{path: path}
+	if err := f.initialise(); err != nil {
+		return "", fmt.Errorf("create data folder %q: %w", path, err)
+	}
+	return f.id, nil
+}
+
 // Path is the absolute path of the folder.
 func (f *Folder) Path() string { return f.path }
 

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"detectd/store/backup"
+	"detectd/store/blob"
+	"detectd/store/folder"
+)
+
+type backupCommand struct {
+	Out    string `arg:"" help:"File to write, a tar archive."`
+	Data   string `default:"data" placeholder:"DIR" help:"Data folder (${default}). The detectd that owns it may run."`
+	Media  bool   `help:"Include the recordings."`
+	Config string `placeholder:"FILE" help:"Settings to include."`
+}
+
+// Help implements kong.HelpProvider.
+func (backupCommand) Help() string {
+	return `Holds the records as they were at one moment, with all models, uploads and
+results, and the recordings if asked. The file has the passwords of the cameras in
+it: keep it as safe as the data folder. It is there when it is whole.`
+}
+
+// Run writes a backup.
+func (c backupCommand) Run(ctx context.Context, e *env) error {
+	if _, err := loadConfig(c.Config); err != nil {
+		return err
+	}
+	return withFolder(c.Data, func(f *folder.Folder, blobs *blob.Store, _ bool) error {
+		s, err := backup.Write(ctx, f, blobs, c.Out, backup.Options{Media: c.Media, Config: c.Config, Version: e.version})
+		if err != nil {
+			return err
+		}
+		if s.Skipped > 0 {
+			fmt.Fprintf(e.stderr, "%d recordings have been deleted meanwhile and are not in it\n", s.Skipped)
+		}
+		_, err = fmt.Fprintf(e.stdout, "%s: %d files, %s\n", c.Out, s.Files, inBytes(s.Bytes))
+		return err
+	})
+}
+
+type restoreCommand struct {
+	In   string `arg:"" help:"Backup to restore."`
+	Data string `required:"" placeholder:"DIR" help:"Data folder to make: missing or empty."`
+}
+
+// Help implements kong.HelpProvider.
+func (restoreCommand) Help() string {
+	return `Checks the backup as a whole before anything is put in place. After an error the
+folder is as it was. Settings in the backup become config.yaml in the folder, for
+detectd run --config.`
+}
+
+// Run restores a backup.
+func (c restoreCommand) Run(ctx context.Context, e *env) error {
+	s, err := backup.Restore(ctx, c.In, c.Data)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s: %d files, %s, as of %s\n", c.Data, s.Files, inBytes(s.Bytes), s.Created.Local().Format(time.DateTime))
+	return err
+}
