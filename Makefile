@@ -31,6 +31,7 @@ packages:
 .PHONY: test-packages
 test-packages:
 	@$(setup)/packages.sh test
+	@$(setup)/versitygw.sh
 
 build/onnxruntime/libonnxruntime.so.1: $(setup)/onnxruntime.sh
 	$<

@@ -30,6 +30,8 @@ var (
 	ErrNewerSchema = errors.New("written by a newer detectd")
 	// ErrCursor is returned for a cursor that no page of the same list returned.
 	ErrCursor = errors.New("cursor is not valid here")
+	// ErrOlderCopy is returned for a database that is older than its data folder.
+	ErrOlderCopy = errors.New("not the newest database of this data folder")
 	// ErrPaused is returned for a write that waits for space on the disk.
 	ErrPaused = errors.New("writing is paused: the disk is nearly full")
 )

@@ -26,10 +26,11 @@ it: keep it as safe as the data folder. It is there when it is whole.`
 
 // Run writes a backup.
 func (c backupCommand) Run(ctx context.Context, e *env) error {
-	if _, err := loadConfig(c.Config); err != nil {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
 		return err
 	}
-	return withFolder(c.Data, func(f *folder.Folder, blobs *blob.Store, _ bool) error {
+	return withFolder(c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, _ bool) error {
 		s, err := backup.Write(ctx, f, blobs, c.Out, backup.Options{Media: c.Media, Config: c.Config, Version: e.version})
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 type checkCommand struct {
 	Data   string `default:"data" placeholder:"DIR" help:"Data folder (${default}). The detectd that owns it may run."`
+	Config string `placeholder:"FILE" help:"Settings, when storage.blobs is set there."`
 	Level  string `default:"size" enum:"presence,size,hash" help:"How closely to look: ${enum} (${default})."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 	Repair bool   `help:"Move files without a row to quarantine, take rows without a file out. Nothing is deleted."`
@@ -32,7 +33,11 @@ const checkSettle = 3 * time.Second
 
 // Run checks a data folder.
 func (c checkCommand) Run(ctx context.Context, e *env) error {
-	return withFolder(c.Data, func(f *folder.Folder, blobs *blob.Store, owned bool) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	return withFolder(c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, owned bool) error {
 		t := check.Target{Folder: f, Blobs: blobs}
 		if !owned {
 			t.Settle = checkSettle

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"detectd/pipeline/daemon"
 	"detectd/store"
 	"detectd/store/blob"
 	"detectd/store/folder"
@@ -23,7 +24,7 @@ func openFolder(data string) (f *folder.Folder, owned bool, err error) {
 }
 
 // withFolder lets use work with a data folder and its blobs.
-func withFolder(data string, use func(f *folder.Folder, blobs *blob.Store, owned bool) error) (err error) {
+func withFolder(data string, cfg daemon.Config, use func(f *folder.Folder, blobs *blob.Store, owned bool) error) (err error) {
 	f, owned, err := openFolder(data)
 	if err != nil {
 		return err
@@ -33,7 +34,7 @@ func withFolder(data string, use func(f *folder.Folder, blobs *blob.Store, owned
 	if owned {
 		open = blob.Open
 	}
-	blobs, err := open(f.BlobsURL())
+	blobs, err := open(cfg.BlobsURL(f))
 	if err != nil {
 		return err
 	}

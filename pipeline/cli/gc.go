@@ -14,6 +14,7 @@ import (
 
 type gcCommand struct {
 	Data   string `default:"data" placeholder:"DIR" help:"Data folder (${default})."`
+	Config string `placeholder:"FILE" help:"Settings, when storage.blobs is set there."`
 	DryRun bool   `help:"Say only what would be deleted. The detectd that owns the folder may run."`
 }
 
@@ -25,7 +26,11 @@ detectd does so by itself, every ten minutes.`
 
 // Run deletes unused blobs.
 func (c gcCommand) Run(ctx context.Context, e *env) error {
-	return withFolder(c.Data, func(f *folder.Folder, blobs *blob.Store, owned bool) (err error) {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	return withFolder(c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, owned bool) (err error) {
 		if !owned && !c.DryRun {
 			return fmt.Errorf("%w, which deletes unused files by itself; add --dry-run to see them", store.ErrLocked)
 		}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,10 +14,14 @@ import (
 )
 
 // openBlobs opens the files of models, uploads and results.
-func (d *Daemon) openBlobs() error {
-	files, err := blob.Open(d.folder.BlobsURL())
+func (d *Daemon) openBlobs(ctx context.Context) error {
+	files, err := blob.Open(d.cfg.BlobsURL(d.folder))
 	if err != nil {
 		return err
+	}
+	files.SpoolTo(d.folder.Temp())
+	if err := files.Bind(ctx, d.folder.ID()); err != nil {
+		return errors.Join(err, files.Close())
 	}
 	d.blobs = garbage.New(garbage.Config{Alone: d.folder.Unheld, Collected: d.collected}, files, d.records, d.log)
 	d.onClose(d.blobs.Close)

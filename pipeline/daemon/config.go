@@ -5,9 +5,11 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"detectd/pipeline/config"
+	"detectd/store/folder"
 )
 
 // Config is config.yaml: every key has a default, so no file is needed. What
@@ -25,6 +27,7 @@ type Config struct {
 	Detect  DetectConfig  `yaml:"detect"`
 	Record  RecordConfig  `yaml:"record"`
 	Keep    KeepConfig    `yaml:"keep"`
+	Storage StorageConfig `yaml:"storage"`
 	Upload  UploadConfig  `yaml:"upload"`
 }
 
@@ -73,6 +76,22 @@ type KeepConfig struct {
 	Annotations time.Duration `yaml:"annotations" min:"1h"`
 }
 
+// StorageConfig is the section storage.
+type StorageConfig struct {
+	Blobs string `yaml:"blobs"`
+}
+
+// blobsFile is the value of storage.blobs with which they lie in the data folder.
+const blobsFile = "file"
+
+// BlobsURL is where the files of models, uploads and results are, see store/blob.
+func (c Config) BlobsURL(f *folder.Folder) string {
+	if c.Storage.Blobs == blobsFile {
+		return f.BlobsURL()
+	}
+	return c.Storage.Blobs
+}
+
 // UploadConfig is the section upload.
 type UploadConfig struct {
 	PictureBytes  int64 `yaml:"picture_bytes" unit:"bytes" min:"1KiB" max:"1GiB"`
@@ -96,7 +115,8 @@ func DefaultConfig() Config {
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, Reserve: 2 << 30,
 		},
-		Keep: KeepConfig{Annotations: 7 * 24 * time.Hour},
+		Keep:    KeepConfig{Annotations: 7 * 24 * time.Hour},
+		Storage: StorageConfig{Blobs: blobsFile},
 		Upload: UploadConfig{
 			PictureBytes: 32 << 20, PicturePixels: 64_000_000, VideoBytes: 2 << 30, VideoFrames: 30_000,
 		},
@@ -112,6 +132,9 @@ func (c Config) Validate(report func(key, message string)) {
 		report("listen", fmt.Sprintf("port %q is not a number from 0 to 65535", port))
 	} else if host != "localhost" && net.ParseIP(host) == nil {
 		report("listen", fmt.Sprintf("%q is not an IP address or localhost", host))
+	}
+	if c.Storage.Blobs != blobsFile && !strings.HasPrefix(c.Storage.Blobs, "s3://") {
+		report("storage.blobs", "must be file, or s3://BUCKET/PREFIX?endpoint=URL")
 	}
 	if c.Data == "" {
 		report("data", "must name a folder")

@@ -141,11 +141,18 @@ func (d *Daemon) openStores(ctx context.Context) (err error) {
 	if err := d.records.BindFolder(ctx, d.folder.ID()); err != nil {
 		return err
 	}
+	starts, err := d.records.Start(ctx, d.folder.Starts())
+	if err != nil {
+		return err
+	}
+	if err := d.folder.Count(starts); err != nil {
+		return err
+	}
 	if d.series, err = badger.Open(d.folder.Series(), d.cfg.Keep.Annotations, d.log); err != nil {
 		return err
 	}
 	d.onClose(d.series.Close)
-	if err := d.openBlobs(); err != nil {
+	if err := d.openBlobs(ctx); err != nil {
 		return err
 	}
 	if d.bus, err = bus.Open(ctx, bus.Config{Folder: d.folder.Bus()}, d.log); err != nil {

@@ -1,8 +1,10 @@
-// Package blob stores immutable bytes under their SHA-256, on gocloud.dev/blob.
+// Package blob stores immutable bytes under their SHA-256, on gocloud.dev/blob: in
+// a folder, or in a bucket that speaks S3.
 //
-// A blob lives at ab/abcdef…, so that no folder grows too large. Writing is
-// spool → fsync → rename → fsync of the folders: a blob is whole or absent,
-// also after a power cut.
+// A blob lives at ab/abcdef…, so that no folder grows too large. It is spooled to
+// a local file first, since its address is known at its end. In a folder, writing
+// is spool → fsync → rename → fsync of the folders: a blob is whole or absent,
+// also after a power cut. In a bucket an object is seen when its upload is done.
 package blob
 
 import (
@@ -12,74 +14,101 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
-	"gocloud.dev/blob/fileblob"
 	"gocloud.dev/gcerrors"
 
 	"detectd/store"
 )
 
-// spoolDir holds uploads until their address is known. No address looks like it.
-const spoolDir = "incoming"
-
 // Store implements store.Blobs. Safe for concurrent use.
 type Store struct {
 	bucket *blob.Bucket
-	dir    string
-	owner  bool // may write
+	driver driver
+	spool  string // folder of blobs that are on their way
+	owner  bool   // may write
 }
 
 var _ store.Blobs = (*Store)(nil)
 
+// driver is what folders and buckets do in different ways.
+type driver interface {
+	// place makes the spooled file the blob.
+	place(ctx context.Context, spooled *os.File, address string) error
+	// each shows all objects that may be blobs.
+	each(ctx context.Context, show func(key string, size int64) error) error
+	// bind ties the store to the data folder with this id.
+	bind(ctx context.Context, id string) error
+}
+
+// openTimeout is how long a bucket may take to answer when it is opened.
+const openTimeout = 30 * time.Second
+
 var errBeside = errors.New("the blob store is open for reading only")
 
-// Open opens the store at a URL. file:///folder is created when missing; what
-// an interrupted Put left in it is removed, so one process at a time may open it.
+// Open opens the store at a URL for its only owner: file:///FOLDER, which is
+// created when missing, or s3://BUCKET/PREFIX?endpoint=…&region=…&credentials=FILE.
+// The keys behind the question mark are optional: endpoint is for servers other
+// than Amazon's, credentials a file in the form of ~/.aws/credentials; without it
+// the usual places are looked at, environment first.
 func Open(rawURL string) (*Store, error) {
 	s, err := Beside(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	spool := filepath.Join(s.dir, spoolDir)
-	if err := errors.Join(os.RemoveAll(spool), os.MkdirAll(spool, 0o700)); err != nil {
-		return nil, errors.Join(fmt.Errorf("open blob store: %w", err), s.Close())
-	}
 	s.owner = true
+	if folder, ok := s.driver.(*folder); ok {
+		if s.spool, err = folder.clean(); err != nil {
+			return nil, errors.Join(fmt.Errorf("open blob store: %w", err), s.Close())
+		}
+		return s, nil
+	}
+	s.spool = os.TempDir()
 	return s, nil
+}
+
+// SpoolTo has blobs that are on their way into a bucket wait in a folder other
+// than the system's for temporary files. Call it before Put.
+func (s *Store) SpoolTo(dir string) {
+	if _, ok := s.driver.(*folder); !ok {
+		s.spool = dir
+	}
 }
 
 // Beside opens the store for reading while another process may own it.
 func Beside(rawURL string) (*Store, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, errors.New("open blob store: the URL cannot be read") // its text may hold a password
 	}
-	switch {
-	case u.Scheme == "s3":
-		return nil, errors.New("open blob store: s3:// is not in this version; use file:///folder")
-	case u.Scheme != "file":
-		return nil, fmt.Errorf("open blob store: unknown scheme %q; use file:///folder", u.Scheme)
-	case u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("open blob store: a file URL is file:// and an absolute path, nothing else")
+	var s *Store
+	switch u.Scheme {
+	case "file":
+		s, err = openFolder(u)
+	case "s3":
+		s, err = openS3(ctx, u)
+	default:
+		err = fmt.Errorf("unknown scheme %q; use file:///FOLDER or s3://BUCKET", u.Scheme)
 	}
-	return openFolder(filepath.Clean(u.Path))
-}
-
-func openFolder(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open blob store: %w", err)
-	}
-	bucket, err := fileblob.OpenBucket(dir, &fileblob.Options{Metadata: fileblob.MetadataDontWrite})
 	if err != nil {
 		return nil, fmt.Errorf("open blob store: %w", err)
 	}
-	return &Store{bucket: bucket, dir: dir}, nil
+	return s, nil
+}
+
+// Bind ties a bucket to the data folder with this id, the first time, and later
+// refuses another one: each deletes what its own records do not name.
+func (s *Store) Bind(ctx context.Context, id string) error {
+	if err := s.driver.bind(ctx, id); err != nil {
+		return fmt.Errorf("bind blob store to its data folder: %w", err)
+	}
+	return nil
 }
 
 // Put implements store.Blobs. The blob is streamed: memory does not grow with it.
@@ -87,7 +116,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader) (address string, size int6
 	if !s.owner {
 		return "", 0, errBeside
 	}
-	file, err := os.CreateTemp(filepath.Join(s.dir, spoolDir), "")
+	file, err := os.CreateTemp(s.spool, "blob-")
 	if err != nil {
 		return "", 0, fmt.Errorf("store blob: %w", err)
 	}
@@ -101,27 +130,10 @@ func (s *Store) Put(ctx context.Context, r io.Reader) (address string, size int6
 		return "", 0, fmt.Errorf("store blob: %w", err)
 	}
 	address = hex.EncodeToString(hash.Sum(nil))
-	if err := s.place(file, address); err != nil {
+	if err := s.driver.place(ctx, file, address); err != nil {
 		return "", 0, fmt.Errorf("store blob %s: %w", address, err)
 	}
 	return address, size, nil
-}
-
-// place makes the spooled file the blob. A blob that is there already is
-// replaced by its equal: that costs nothing, heals a damaged one, and spares
-// telling apart a durable blob from one whose folder is about to be synced.
-func (s *Store) place(file *os.File, address string) error {
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	path := filepath.Join(s.dir, filepath.FromSlash(key(address)))
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return errors.Join(syncDir(filepath.Dir(path)), syncDir(s.dir))
 }
 
 // Open implements store.Blobs.
@@ -156,33 +168,14 @@ func (s *Store) Delete(ctx context.Context, address string) error {
 
 // Each implements store.Blobs. What is not named like a blob is passed over.
 func (s *Store) Each(ctx context.Context, show func(address string, size int64) error) error {
-	// Not by the bucket: its walk fails on a file that goes meanwhile.
-	folders, err := os.ReadDir(s.dir)
+	err := s.driver.each(ctx, func(k string, size int64) error {
+		if address := k[strings.LastIndexByte(k, '/')+1:]; valid(address) && k == key(address) {
+			return show(address, size)
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("list blobs: %w", err)
-	}
-	for _, folder := range folders {
-		if !folder.IsDir() || len(folder.Name()) != 2 {
-			continue
-		}
-		files, err := os.ReadDir(filepath.Join(s.dir, folder.Name()))
-		if err != nil {
-			return fmt.Errorf("list blobs: %w", err)
-		}
-		for _, file := range files {
-			info, err := file.Info()
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err = errors.Join(err, ctx.Err()); err != nil {
-				return fmt.Errorf("list blobs: %w", err)
-			}
-			if valid(file.Name()) && file.Name()[:2] == folder.Name() && info.Mode().IsRegular() {
-				if err := show(file.Name(), info.Size()); err != nil {
-					return err
-				}
-			}
-		}
 	}
 	return nil
 }
@@ -219,12 +212,4 @@ func (r reader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return r.r.Read(p)
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -74,9 +74,12 @@ func TestPutHealsADamagedBlob(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	for url, want := range map[string]string{
-		"s3://bucket":           "open blob store: s3:// is not in this version; use file:///folder",
-		"gs://bucket":           `open blob store: unknown scheme "gs"; use file:///folder`,
-		"":                      `open blob store: unknown scheme ""; use file:///folder`,
+		"s3://":                 "open blob store: an s3 URL is s3://BUCKET or s3://BUCKET/PREFIX; keys come from the environment or from the file that credentials=FILE names",
+		"s3://key:secret@b":     "open blob store: an s3 URL is s3://BUCKET or s3://BUCKET/PREFIX; keys come from the environment or from the file that credentials=FILE names",
+		"s3://b?secret=x":       `open blob store: unknown option "secret" of an s3 URL; there are endpoint, region and credentials`,
+		"s3://b?credentials=/n": "open blob store: stat /n: no such file or directory",
+		"gs://bucket":           `open blob store: unknown scheme "gs"; use file:///FOLDER or s3://BUCKET`,
+		"":                      `open blob store: unknown scheme ""; use file:///FOLDER or s3://BUCKET`,
 		"file://relative/x":     "open blob store: a file URL is file:// and an absolute path, nothing else",
 		"file:///x?a=b":         "open blob store: a file URL is file:// and an absolute path, nothing else",
 		"s3://user:hunter2@%zz": "open blob store: the URL cannot be read",

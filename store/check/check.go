@@ -255,7 +255,9 @@ func wayOut(f sqlite.File) string {
 	return "--repair takes the " + f.Kind + " out"
 }
 
-func blobFile(address string) string { return "blobs/" + address[:min(2, len(address))] + "/" + address }
+func blobFile(address string) string {
+	return "blobs/" + address[:min(2, len(address))] + "/" + address
+}
 
 func (l *looker) media(ctx context.Context) error {
 	rows, err := l.db.Segments(ctx)

@@ -42,9 +42,10 @@ var ErrForeign = errors.New("not a detectd data folder")
 
 // Folder is an open data folder. The process has it to itself until Close.
 type Folder struct {
-	path string // absolute
-	id   string
-	lock *lock
+	path     string // absolute
+	id       string
+	identity identity
+	lock     *lock
 }
 
 type identity struct {
@@ -52,6 +53,7 @@ type identity struct {
 	ID      string    `json:"id"`
 	Format  int       `json:"format"`
 	Created time.Time `json:"created"`
+	Starts  int64     `json:"starts,omitempty"` // of daemons, see Count
 }
 
 // Open takes the folder at path, creating it with mode 0700 when there is none.
@@ -139,12 +141,28 @@ func (f *Folder) identify() error {
 	if id.Format > format {
 		return fmt.Errorf("it has format %d, this detectd knows %d: %w", id.Format, format, store.ErrNewerSchema)
 	}
-	f.id = id.ID
+	f.id, f.identity = id.ID, id
 	return nil
 }
 
 func (f *Folder) initialise() error {
-	id := identity{Product: "detectd", ID: uuid.NewString(), Format: format, Created: time.Now().UTC().Truncate(time.Second)}
+	return f.write(identity{Product: "detectd", ID: uuid.NewString(), Format: format, Created: time.Now().UTC().Truncate(time.Second)})
+}
+
+// Starts is how often Count was called for this folder.
+func (f *Folder) Starts() int64 { return f.identity.Starts }
+
+// Count sets how often the folder was taken into use, see sqlite.Store.Start.
+func (f *Folder) Count(starts int64) error {
+	id := f.identity
+	id.Starts = starts
+	if err := f.write(id); err != nil {
+		return fmt.Errorf("write identity of data folder: %w", err)
+	}
+	return nil
+}
+
+func (f *Folder) write(id identity) error {
 	b, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return err
@@ -155,7 +173,7 @@ func (f *Folder) initialise() error {
 	if err := os.Rename(filepath.Join(f.path, identityNew), filepath.Join(f.path, identityFile)); err != nil {
 		return err
 	}
-	f.id = id.ID
+	f.id, f.identity = id.ID, id
 	return syncDir(f.path)
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -137,6 +138,26 @@ func (s *Store) BindFolder(ctx context.Context, id string) error {
 	})
 }
 
+// Start counts the uses of the folder in the database. before is the folder's own
+// count, which is written after this one: a database that lags behind is an older
+// copy that was put in place of the folder's own.
+func (s *Store) Start(ctx context.Context, before int64) (count int64, err error) {
+	err = s.write(ctx, "count starts", func(tx *sql.Tx) error {
+		var have int64
+		err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'starts'), 0)`).Scan(&have)
+		if err != nil {
+			return err
+		}
+		if have < before {
+			return fmt.Errorf("the database is an older copy: it has seen %d starts, its data folder %d; bring back the newer one, or use detectd backup and restore: %w",
+				have, before, store.ErrOlderCopy)
+		}
+		count = max(have, before) + 1
+		return s.setMeta(ctx, tx, "starts", strconv.FormatInt(count, 10))
+	})
+	return count, err
+}
+
 func (s *Store) setMeta(ctx context.Context, tx *sql.Tx, key, value string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
@@ -182,7 +203,7 @@ func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) err
 // known says whether an error of the vocabulary explains itself already.
 func known(err error) bool {
 	for _, target := range []error{
-		store.ErrNotFound, store.ErrExists, store.ErrInUse, store.ErrRevision, store.ErrCursor,
+		store.ErrNotFound, store.ErrExists, store.ErrInUse, store.ErrRevision, store.ErrCursor, store.ErrOlderCopy,
 	} {
 		if errors.Is(err, target) {
 			return true
