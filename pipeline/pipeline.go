@@ -158,6 +158,9 @@ type Status struct {
 	IdleMisses     uint64 `json:"idle_misses,omitempty"`
 }
 
+// DiskFull is Status.RecordError when no space is left for recordings.
+const DiskFull = "the disk is full"
+
 // Drops counts what was given up, by the place and the reason.
 type Drops struct {
 	Decode  uint64 `json:"decode"`  // units not decoded: the decoder was behind

@@ -14,6 +14,14 @@ type Client struct {
 	UpdatedAt time.Time
 }
 
+// What of a camera is recorded.
+const (
+	RecordContinuous = "continuous" // everything
+	RecordMotion     = "motion"     // while objects are followed
+	RecordEvents     = "events"     // around what happens at its zones and lines
+	RecordOff        = "off"        // nothing
+)
+
 // Camera is one configured source of video.
 type Camera struct {
 	ID        string // as Client.ID; a token of bus subjects and a folder name
@@ -24,7 +32,7 @@ type Camera struct {
 	Password  Secret
 	Transport string // auto, tcp or udp
 	Enabled   bool
-	Record    string  // continuous or off
+	Record    string  // one of the Record constants
 	DetectFPS float64 // detections per second wanted; 0 takes the default
 	Loop      bool    // files only: start again at the end
 	Demo      bool    // belongs to the built-in demo
@@ -91,6 +99,9 @@ type Segment struct {
 	Height    int
 	Clock     string        // how Start was obtained: rtcp, arrival or file
 	TimeError time.Duration // half-width of the interval Start is known to lie in
+	// Holes are spans within the segment in which nothing came. They are taken by
+	// AddSegment, for the ledger, and not given back.
+	Holes []Range
 }
 
 // Box is a rectangle in pixels of the source frame, origin top left: x, y, width, height.

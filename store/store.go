@@ -101,6 +101,7 @@ type Records interface {
 	Models
 	RunningModels
 	Segments
+	Gaps
 	Tracks
 	Events
 	Results
@@ -180,12 +181,30 @@ type Segments interface {
 	OldestSegments(ctx context.Context, n int) ([]Segment, error)
 	// SegmentBytes is the sum of all segments' sizes.
 	SegmentBytes(ctx context.Context) (int64, error)
-	// DropSegments turns rows into garbage entries in one transaction.
+	// DropSegments turns rows into garbage entries in one transaction. Their time
+	// goes into the ledger as expired.
 	DropSegments(ctx context.Context, ids []int64) error
+	// DiscardSegments is DropSegments for another reason than age or size.
+	DiscardSegments(ctx context.Context, ids []int64, reason GapReason) error
 	// Garbage lists paths of files without a row that are to be removed.
 	Garbage(ctx context.Context, n int) ([]string, error)
 	// ForgetGarbage deletes garbage entries whose files are gone.
 	ForgetGarbage(ctx context.Context, paths []string) error
+}
+
+// Gaps is the ledger of what was not recorded. A segment that is added takes its
+// time out of the gaps; one that is dropped leaves a gap.
+type Gaps interface {
+	// OpenLedger begins the ledger of a camera at a time, unless there is one.
+	OpenLedger(ctx context.Context, cameraID string, at time.Time) (Ledger, error)
+	// AccountGaps moves ledgers on, in one transaction, entering what lies in no
+	// segment. It returns the ledgers and the gaps that are new or became longer.
+	AccountGaps(ctx context.Context, accounts []Account) ([]Ledger, []Gap, error)
+	Ledger(ctx context.Context, cameraID string) (Ledger, error)
+	// ListGaps lists what overlaps the range, oldest first; cameraID "" lists all.
+	ListGaps(ctx context.Context, cameraID string, r Range, p Page) ([]Gap, string, error)
+	// Coverage adds up the part of the range that is accounted for.
+	Coverage(ctx context.Context, cameraID string, r Range) (Coverage, error)
 }
 
 // Tracks are the objects followed through a camera's frames.

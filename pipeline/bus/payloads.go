@@ -74,6 +74,24 @@ type Result struct {
 	Error    string  `json:"error,omitempty"`
 }
 
+// Gap is a long time without a recording.
+type Gap struct {
+	CameraID string    `json:"camera_id"`
+	From     time.Time `json:"from"`
+	To       time.Time `json:"to"`   // known so far while it is open
+	Open     bool      `json:"open"` // it goes on
+	Reason   string    `json:"reason"`
+	Detail   string    `json:"detail,omitempty"`
+}
+
+// SpaceState is how full the disk is.
+type SpaceState struct {
+	Level      string `json:"level"` // normal, evict, refuse or stop
+	Was        string `json:"was"`
+	FreeBytes  int64  `json:"free_bytes"`
+	TotalBytes int64  `json:"total_bytes"`
+}
+
 // ZoneEvent is what an object did at a zone or a line of a camera.
 type ZoneEvent struct {
 	Kind      string        `json:"kind"` // zone.entered, zone.left, zone.loitering or line.crossed

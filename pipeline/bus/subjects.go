@@ -31,6 +31,10 @@ const (
 	Health = subjectRoot + "health"
 	// Segments announces a recorded segment that is durable and indexed.
 	Segments = subjectRoot + "segments"
+	// Gaps announces a long time without a recording of a camera; payload Gap.
+	Gaps = subjectRoot + "gaps"
+	// Space announces how full the disk is, when that changes; payload SpaceState.
+	Space = subjectRoot + "space"
 	// ZonesChanged announces a new revision of a camera's zones; payload Change.
 	ZonesChanged = subjectRoot + "zones.changed"
 	// ZoneEvents announces what happened at a zone or a line; payload ZoneEvent.
@@ -76,7 +80,7 @@ const ackWait = 5 * time.Second
 // without an id.
 func (m Message) Split() (base, id string) {
 	switch m.Subject {
-	case ModelsChanged, Health, RenderWork:
+	case ModelsChanged, Health, RenderWork, Space:
 		return m.Subject, ""
 	}
 	i := strings.LastIndexByte(m.Subject, '.')

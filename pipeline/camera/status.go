@@ -5,10 +5,8 @@ import (
 
 	"detectd/pipeline"
 	"detectd/pipeline/frame"
+	"detectd/store"
 )
-
-// RecordContinuous is the mode of recording in which everything is kept.
-const RecordContinuous = "continuous"
 
 // Status returns the camera's present condition.
 func (w *Worker) Status() pipeline.Status {
@@ -23,7 +21,7 @@ func (w *Worker) Status() pipeline.Status {
 		Decode: w.decodeDrops.Load(), Corrupt: w.corrupt.Load(), Stale: w.stale.Load(),
 		Failed: w.failed.Load(), Record: w.recDrops.Load(), Store: w.storeDrops.Load(),
 	}
-	s.Recording = w.camera.Record == RecordContinuous && s.State == pipeline.StateRunning && s.RecordError == ""
+	s.Recording = w.camera.Record != store.RecordOff && s.State == pipeline.StateRunning && s.RecordError == ""
 	s.Model, s.ModelVersion = assigned.Ref.Model, assigned.Ref.Version
 	s.ModelRevision, s.ModelError = assigned.Revision, assigned.Err
 	return s

@@ -25,6 +25,7 @@ import (
 	"detectd/pipeline/simulate"
 	"detectd/pipeline/stage/infer"
 	"detectd/pipeline/stage/journal"
+	"detectd/pipeline/stage/ledger"
 	"detectd/pipeline/stage/live"
 	"detectd/pipeline/stage/persist"
 	"detectd/pipeline/stage/publish"
@@ -79,6 +80,7 @@ type Daemon struct {
 	render   *render.Stage
 	upload   *upload.Stage
 	retain   *retain.Retention
+	ledger   *ledger.Stage
 	demo     *simulate.Server
 	server   *web.Server
 	listener net.Listener
@@ -220,6 +222,7 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	sinks.run("persist", d.persist.Run)
 	sinks.run("series", d.series.Run)
 	sinks.run("latency", d.measureLatency)
+	sinks.run("ledger", d.ledger.Run)
 	if err := errors.Join(waitReady(ctx, d.report.Ready()), waitReady(ctx, d.journal.Ready()), waitReady(ctx, d.zones.Ready())); err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"detectd/pipeline/bus"
+	"detectd/pipeline/stage/ledger"
 	"detectd/store"
 )
 
@@ -46,4 +48,25 @@ func (d *Daemon) growing(cameraID string) (store.Segment, bool) {
 		return store.Segment{}, false
 	}
 	return r.Growing()
+}
+
+// newLedger builds the stage that accounts for what is not recorded.
+func (d *Daemon) newLedger() *ledger.Stage {
+	return ledger.New(ledger.Config{}, ledger.Deps{
+		Records: d.records, Log: d.log,
+		Watch: func(cameraID string) (w ledger.Watch, ok bool) {
+			if w.Status, ok = d.cameras.Status(cameraID); !ok {
+				return w, false
+			}
+			if s, growing := d.growing(cameraID); growing {
+				w.Growing = s.Start
+			}
+			return w, true
+		},
+		Announce: func(g store.Gap, open bool) {
+			d.bus.Publish(bus.Subject(bus.Gaps, g.CameraID), bus.Gap{
+				CameraID: g.CameraID, From: g.From, To: g.To, Open: open, Reason: string(g.Reason), Detail: g.Detail,
+			})
+		},
+	})
 }

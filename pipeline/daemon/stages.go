@@ -65,6 +65,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 		Temp: d.folder.Temp(), PictureBytes: d.cfg.Upload.PictureBytes, PicturePixels: d.cfg.Upload.PicturePixels,
 		VideoBytes: d.cfg.Upload.VideoBytes, VideoFrames: d.cfg.Upload.VideoFrames,
 	}, upload.Deps{Results: d.records, Blobs: d.blobs, Bus: d.bus, Detector: d.borrow, Log: d.log})
+	d.ledger = d.newLedger()
 	d.retain, err = retain.New(retain.Config{
 		Root: d.folder.Media(), MaxBytes: d.cfg.Record.MaxBytes, MaxAge: d.cfg.Record.MaxAge, Reserve: d.cfg.Record.Reserve,
 	}, d.records, d.log, func(segments int, bytes int64) {
@@ -103,7 +104,7 @@ func (d *Daemon) taps(c store.Camera, h camera.Hooks) ([]camera.Tap, error) {
 	d.lives[c.ID] = l
 	delete(d.recorders, c.ID)
 	d.mu.Unlock()
-	if c.Record != camera.RecordContinuous {
+	if c.Record == store.RecordOff {
 		return []camera.Tap{l}, nil
 	}
 	recorder, err := record.New(record.Config{

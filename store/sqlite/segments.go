@@ -47,12 +47,23 @@ func (s *Store) AddSegment(ctx context.Context, g store.Segment) (store.Segment,
 			return exists(what)
 		case isDangling(err):
 			return notFound(cameraNamed(g.CameraID))
+		case err != nil:
+			return err
 		}
-		return err
+		if err := cutGaps(ctx, tx, g.CameraID, store.Range{From: g.Start, To: g.End}); err != nil {
+			return err
+		}
+		for _, h := range g.Holes {
+			if _, err := addGap(ctx, tx, store.Gap{CameraID: g.CameraID, From: h.From, To: h.To, Reason: store.GapNoVideo}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return store.Segment{}, err
 	}
+	g.Holes = nil
 	return g, nil
 }
 
@@ -121,18 +132,46 @@ func (s *Store) SegmentBytes(ctx context.Context) (int64, error) {
 
 // DropSegments implements store.Segments. Ids without a row are ignored.
 func (s *Store) DropSegments(ctx context.Context, ids []int64) error {
+	return s.DiscardSegments(ctx, ids, store.GapExpired)
+}
+
+// DiscardSegments implements store.Segments.
+func (s *Store) DiscardSegments(ctx context.Context, ids []int64, reason store.GapReason) error {
 	all, err := marshal(append([]int64{}, ids...))
 	if err != nil {
 		return fmt.Errorf("drop segments: %w", err)
 	}
 	return s.write(ctx, "drop segments", func(tx *sql.Tx) error {
+		gone, err := list(ctx, tx, scanSegment, "segments", selectSegments+` WHERE id IN (SELECT value FROM json_each(?)) ORDER BY start_us`, all)
+		if err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO garbage (path, added_us)
 			SELECT path, ? FROM segments WHERE id IN (SELECT value FROM json_each(?))`, micros(s.time()), all); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM segments WHERE id IN (SELECT value FROM json_each(?))`, all)
-		return err
+		if _, err := tx.ExecContext(ctx, `DELETE FROM segments WHERE id IN (SELECT value FROM json_each(?))`, all); err != nil {
+			return err
+		}
+		return leaveGaps(ctx, tx, gone, reason)
 	})
+}
+
+// leaveGaps enters the time of segments that are gone into the ledger, but what
+// another segment holds as well.
+func leaveGaps(ctx context.Context, tx *sql.Tx, gone []store.Segment, reason store.GapReason) error {
+	for _, g := range gone {
+		holes, err := holesIn(ctx, tx, g.CameraID, store.Range{From: g.Start, To: g.End}, 0)
+		if err != nil {
+			return err
+		}
+		for _, h := range holes {
+			if _, err := addGap(ctx, tx, store.Gap{CameraID: g.CameraID, From: h.From, To: h.To, Reason: reason}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Garbage implements store.Segments: the oldest first, at most a thousand.

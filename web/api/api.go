@@ -77,6 +77,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeRecordings()
 	s.routeMovies()
 	s.routeTimeline()
+	s.routeCoverage()
 	s.routeModels()
 	s.routeRunningModels()
 	s.routeReports()

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -27,6 +26,7 @@ type Report struct {
 	P50MS        float64          `json:"p50_ms" example:"42.5" doc:"Half of the results came within this many milliseconds of their frame."`
 	P95MS        float64          `json:"p95_ms" doc:"95 % of the results came within this."`
 	P99MS        float64          `json:"p99_ms" doc:"99 % of the results came within this."`
+	Recorded     *Coverage        `json:"recorded" doc:"How much of this time was recorded of the camera, whichever model ran."`
 }
 
 // Inference is one picture that went through a model.
@@ -60,9 +60,9 @@ func (s *server) listReports(ctx context.Context, in *struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Most items in the answer."`
 },
 ) (*listed[Report], error) {
-	zone, err := time.LoadLocation(in.TZ)
-	if err != nil || in.TZ == "Local" {
-		return nil, invalid("query.tz", "there is no time zone "+in.TZ)
+	zone, err := location(in.TZ)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.cameraExists(ctx, in.CameraID); err != nil {
 		return nil, err
@@ -73,7 +73,8 @@ func (s *server) listReports(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return newList(rows, "", newReport), nil
+	out := newList(rows, "", newReport)
+	return out, s.addCoverage(ctx, out.Body.Items, zone)
 }
 
 func (s *server) listInferences(ctx context.Context, in *struct {

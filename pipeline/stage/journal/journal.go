@@ -33,6 +33,8 @@ const (
 	ZoneLeft      = "zone.left"      // it went out, or disappeared in it
 	ZoneLoitering = "zone.loitering" // it has been in the zone for as long as the zone says
 	LineCrossed   = "line.crossed"   // an object crossed a line
+	RecordGap     = "recording.gap"  // for a long time nothing was recorded
+	DiskSpace     = "disk.space"     // the disk is nearly full, or has space again
 )
 
 // Config configures a Stage. The zero value is usable.
@@ -124,7 +126,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	go func() {
 		ended <- s.bus.SubscribeAll(ctx, s.ready, func(m bus.Message) { s.take(m, time.Now()) },
 			bus.Under(bus.CameraState), bus.Under(bus.CameraChanged), bus.Under(bus.Tracks),
-			bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZoneEvents))
+			bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZoneEvents), bus.Under(bus.Gaps), bus.Space)
 	}()
 	tick := time.NewTicker(s.cfg.Write)
 	defer tick.Stop()

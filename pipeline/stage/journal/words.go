@@ -24,7 +24,7 @@ func (s *Stage) take(m bus.Message, now time.Time) {
 
 func (s *Stage) note(m bus.Message, now time.Time) error {
 	base, id := m.Subject, ""
-	if base != bus.ModelsChanged {
+	if base != bus.ModelsChanged && base != bus.Space {
 		i := strings.LastIndexByte(m.Subject, '.')
 		base, id = m.Subject[:i], m.Subject[i+1:]
 	}
@@ -41,6 +41,10 @@ func (s *Stage) note(m bus.Message, now time.Time) error {
 		return read(m, func(v bus.Change) { s.models(v, now) })
 	case bus.ZoneEvents:
 		return read(m, func(v bus.ZoneEvent) { s.zone(v) })
+	case bus.Gaps:
+		return read(m, func(v bus.Gap) { s.gap(v, now) })
+	case bus.Space:
+		return read(m, func(v bus.SpaceState) { s.space(v, now) })
 	case bus.Results:
 		return read(m, func(v bus.Result) { s.result(v, now) })
 	}

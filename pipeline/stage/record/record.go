@@ -219,6 +219,9 @@ func (r *Recorder) follow(u pipeline.Unit, step time.Duration) {
 	drift := u.Time.Sub(r.last.Time) - (u.PTS - r.last.PTS)
 	if step > jump && step > 4*r.lastStep || drift.Abs() > jump { // cameras may be slow
 		r.cut = true
+		if from, to := r.last.Time.Add(r.lastStep), u.Time; to.Sub(from) > store.GapSlack {
+			r.segment.row.Holes = append(r.segment.row.Holes, store.Range{From: from, To: to})
+		}
 	}
 	full := u.PTS-r.segment.first.PTS >= r.cfg.SegmentLength
 	switch {
@@ -276,7 +279,7 @@ func (r *Recorder) finish(next time.Duration) {
 func (r *Recorder) diskFailed(err error) {
 	text := err.Error()
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		text = "the disk is full"
+		text = pipeline.DiskFull
 	}
 	if r.disk.text == "" {
 		r.log.Error("recording stopped", "error", err)

@@ -6,6 +6,7 @@ import { sumByLabel } from "../src/lib/util/summary";
 function row(o: Partial<Report>): Report {
   return {
     period: "hour", start: "2026-11-25T09:00:00.000Z", camera_id: "door", model: "default", model_version: 1,
+    recorded: { start: "2026-11-25T09:00:00.000Z", end: "2026-11-25T10:00:00.000Z", covered_s: 3590, missing_s: 10, not_wanted_s: 0, reasons: {} },
     frames: 100, inferences: 50, errors: 0, drops: {}, detections: 5, classes: { person: 5 }, mean_score: 0.5,
     p50_ms: 10, p95_ms: 20, p99_ms: 30, ...o,
   };
@@ -31,7 +32,7 @@ it("names the largest keys", () => {
 it("writes CSV that spreadsheets read as text", () => {
   const lines = toCSV([row({ classes: { person: 5, "=cmd": 1, 'a "b", c': 2 }, drops: { stale: 2 } })]).split("\r\n");
   expect(lines[0]).toContain('drops_stale,class_=cmd,"class_a ""b"", c",class_person');
-  expect(lines[1]).toBe("2026-11-25T09:00:00.000Z,hour,door,default,1,100,50,0,2,5,0.5,10,20,30,2,1,2,5");
+  expect(lines[1]).toBe("2026-11-25T09:00:00.000Z,hour,door,default,1,100,50,0,2,5,0.5,10,20,30,3590,10,2,1,2,5");
   expect(toCSV([row({ camera_id: "=1+1" })])).toContain("hour,'=1+1,default");
 });
 

@@ -43,6 +43,8 @@ export const cameras = {
     request<undefined>("DELETE", `/cameras/${id(camera)}`, { ifMatch: revision }),
   frame: (camera: string, time = "latest", boxes = false) =>
     url(`/cameras/${id(camera)}/frames/${id(time)}.jpg`, boxes ? { boxes } : {}),
+  coverage: (camera: string, q: { from: string; to: string }, signal?: Signal) =>
+    request<t.CameraCoverage>("GET", `/cameras/${id(camera)}/coverage`, { query: q, signal }),
   hls: (camera: string) => url(`/cameras/${id(camera)}/live/index.m3u8`),
 };
 

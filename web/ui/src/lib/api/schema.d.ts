@@ -73,6 +73,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{camera_id}/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what was recorded
+         * @description How much of a span of time was recorded, and why the rest was not. Every second that is accounted for is covered, missing or not wanted. Without from: the last day.
+         */
+        get: operations["get-coverage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cameras/{camera_id}/frames/{time}.jpg": {
         parameters: {
             query?: never;
@@ -1052,6 +1072,50 @@ export interface components {
              */
             username: string;
         };
+        CameraCoverage: {
+            /**
+             * @description The camera.
+             * @example door
+             */
+            camera_id: string;
+            /**
+             * Format: double
+             * @description Seconds that were recorded.
+             * @example 86280
+             */
+            covered_s: number;
+            /** @description Day by day, at most 366. */
+            days: components["schemas"]["Coverage"][];
+            /**
+             * Format: date-time
+             * @description Where it ends; what is later is not accounted for yet.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            end: string;
+            /** @description What is not there, oldest first, at most a thousand spans. */
+            gaps: components["schemas"]["Gap"][];
+            /**
+             * Format: double
+             * @description Seconds that were to be recorded and were not.
+             * @example 120
+             */
+            missing_s: number;
+            /**
+             * Format: double
+             * @description Seconds that were not to be recorded, or are no longer kept.
+             */
+            not_wanted_s: number;
+            /** @description Seconds that are not there, by reason: camera, no_video, disk_full, disk_error, process_down, overload, clock_jump and file_lost are missing; off, disabled, ended, not_kept and expired were not wanted. */
+            reasons: {
+                [key: string]: number;
+            };
+            /**
+             * Format: date-time
+             * @description Where the accounted part begins.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            start: string;
+        };
         CameraSettings: {
             /**
              * @description The client that owns it; default is the client "default", or the present one in a change.
@@ -1140,6 +1204,41 @@ export interface components {
              * @example Harbour
              */
             name: string;
+        };
+        Coverage: {
+            /**
+             * Format: double
+             * @description Seconds that were recorded.
+             * @example 86280
+             */
+            covered_s: number;
+            /**
+             * Format: date-time
+             * @description Where it ends; what is later is not accounted for yet.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            end: string;
+            /**
+             * Format: double
+             * @description Seconds that were to be recorded and were not.
+             * @example 120
+             */
+            missing_s: number;
+            /**
+             * Format: double
+             * @description Seconds that were not to be recorded, or are no longer kept.
+             */
+            not_wanted_s: number;
+            /** @description Seconds that are not there, by reason: camera, no_video, disk_full, disk_error, process_down, overload, clock_jump and file_lost are missing; off, disabled, ended, not_kept and expired were not wanted. */
+            reasons: {
+                [key: string]: number;
+            };
+            /**
+             * Format: date-time
+             * @description Where the accounted part begins.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            start: string;
         };
         Detection: {
             /**
@@ -1387,6 +1486,32 @@ export interface components {
              * @example 40
              */
             pts_ms: number;
+        };
+        Gap: {
+            /**
+             * @description Of the reason camera: the camera's state.
+             * @example refused
+             */
+            detail: string;
+            /**
+             * Format: date-time
+             * @description Where it ends, as far as it is accounted for.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            end: string;
+            /**
+             * @description Why.
+             * @example camera
+             */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Where it begins.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            start: string;
+            /** @description Whether a recording should have been there. */
+            wanted: boolean;
         };
         ImageDetections: {
             /** @description Objects found, best score first. */
@@ -2021,6 +2146,8 @@ export interface components {
              * @enum {string}
              */
             period: "hour" | "day";
+            /** @description How much of this time was recorded of the camera, whichever model ran. */
+            recorded: components["schemas"]["Coverage"];
             /**
              * Format: date-time
              * @description When it begins.
@@ -3030,6 +3157,63 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-coverage": {
+        parameters: {
+            query?: {
+                /** @description Only from this time on. */
+                from?: string;
+                /** @description Only before this time. */
+                to?: string;
+                /** @description Time zone of the days. */
+                tz?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CameraCoverage"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
             /** @description Unprocessable Entity */

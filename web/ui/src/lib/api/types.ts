@@ -28,6 +28,7 @@ export type Result = Schemas["Result"];
 export type Track = Schemas["Track"];
 export type LogEvent = Schemas["Event"];
 export type Recording = Schemas["Recording"];
+export type CameraCoverage = Schemas["CameraCoverage"];
 export type Model = Schemas["Model"];
 export type ModelVersion = Schemas["ModelVersion"];
 export type RunningModel = Schemas["RunningModel"];

@@ -74,6 +74,8 @@ const COLUMNS: [string, (r: Report) => string | number][] = [
   ["p50_ms", (r) => r.p50_ms],
   ["p95_ms", (r) => r.p95_ms],
   ["p99_ms", (r) => r.p99_ms],
+  ["recorded_s", (r) => r.recorded.covered_s],
+  ["missing_s", (r) => r.recorded.missing_s],
 ];
 
 /** RFC 4180, one column per drop reason and label at the end. */
