@@ -30,6 +30,9 @@ type Config struct {
 	SegmentLength time.Duration // a file ends at the first key frame after it; 10 s
 	QueueBytes    int           // coded bytes that may wait for the disk; 64 MiB
 	QueueUnits    int           // units that may wait for the disk; 2048
+	// Space returns an error while nothing may be written since the disk is nearly
+	// full. nil: it never is.
+	Space func() error
 }
 
 // Index is the part of the store that the recorder needs.
@@ -87,7 +90,7 @@ func (t *trouble) fail(text string) {
 
 const (
 	minPause = 250 * time.Millisecond
-	maxPause = 30 * time.Second
+	maxPause = 5 * time.Second // what comes back is recorded within ten seconds
 	// jump is the step in time that ends a file: times inside a file are counted
 	// from its start.
 	jump = time.Second
@@ -189,6 +192,10 @@ func (r *Recorder) handle(it item) {
 		r.follow(u, step)
 	}
 	r.last, r.lastStep = u, step
+	if r.held() {
+		r.dropped(1)
+		return
+	}
 	if r.segment == nil && !r.start(u) {
 		return
 	}
@@ -203,6 +210,17 @@ func (r *Recorder) handle(it item) {
 			r.growing.Store(r.segment.soFar())
 		}
 	}
+}
+
+// held says whether recording waits for space on the disk, and completes the
+// open file then.
+func (r *Recorder) held() bool {
+	if r.cfg.Space == nil || r.cfg.Space() == nil {
+		return false
+	}
+	r.finish(0)
+	r.begun, r.disk = true, trouble{text: pipeline.DiskFull}
+	return true
 }
 
 // Growing describes the file that is being written, as far as it can be read:
