@@ -1,13 +1,7 @@
 package ort
 
-/*
-#include <stdlib.h>
-*/
-import "C"
-
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -26,8 +20,9 @@ type Call struct {
 	input   []byte
 	outputs [][]float32
 	in, out []ort.Value
-	options *ort.RunOptions  // made when first needed
-	memory  []unsafe.Pointer // C allocations
+	options *ort.RunOptions // made when first needed
+	binding *ort.IoBinding  // nil where inputs and outputs are given with each run
+	memory  []block
 }
 
 func (s *Session) newCall(batch int) (*Call, error) {
@@ -53,6 +48,12 @@ func (s *Session) newCall(batch int) (*Call, error) {
 			return nil, fmt.Errorf("make output %q: %w", s.info.Outputs[i], err)
 		}
 		c.out = append(c.out, v)
+	}
+	if s.bind {
+		if err := c.makeBinding(); err != nil {
+			c.destroy()
+			return nil, fmt.Errorf("bind inputs and outputs: %w", err)
+		}
 	}
 	return c, nil
 }
@@ -154,12 +155,12 @@ func (c *Call) allocate(shape ort.Shape, size int) (unsafe.Pointer, int64, error
 		}
 		n *= d
 	}
-	p := C.calloc(C.size_t(n), C.size_t(size))
-	if p == nil {
-		return nil, 0, errors.New("out of memory")
+	b, err := newBlock(n*int64(size), c.s.gpu, c.s.device)
+	if err != nil {
+		return nil, 0, err
 	}
-	c.memory = append(c.memory, p)
-	return p, n, nil
+	c.memory = append(c.memory, b)
+	return b.p, n, nil
 }
 
 // Bytes is the space for the pictures, one after the other, in the element type
@@ -214,8 +215,11 @@ func (c *Call) destroy() {
 	if c.options != nil {
 		_ = c.options.Destroy() // cannot fail
 	}
-	for _, p := range c.memory {
-		C.free(p)
+	if c.binding != nil {
+		_ = c.binding.Destroy() // cannot fail
 	}
-	c.in, c.out, c.memory, c.options = nil, nil, nil, nil
+	for _, b := range c.memory {
+		b.free()
+	}
+	c.in, c.out, c.memory, c.options, c.binding = nil, nil, nil, nil, nil
 }

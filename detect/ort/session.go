@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -20,18 +19,8 @@ var (
 	ErrNotFinite = errors.New("model output is not finite")
 	// ErrSlow is returned when a model does not finish its trial run in time.
 	ErrSlow = errors.New("model is too slow")
-)
-
-// Provider names where a model runs.
-type Provider string
-
-// The execution providers that can be asked for. All but CPU need a library
-// that was built with them.
-const (
-	CPU      Provider = "cpu"
-	CUDA     Provider = "cuda"
-	TensorRT Provider = "tensorrt"
-	OpenVINO Provider = "openvino"
+	// ErrRun is returned when the runtime or its provider fails in a run.
+	ErrRun = errors.New("run model")
 )
 
 // Options tune a session. The zero value is right for many callers on a CPU.
@@ -41,9 +30,13 @@ type Options struct {
 	Threads  int
 	Provider Provider // "" means CPU
 	Device   int      // number of the GPU
+	Callers  int      // that will run the session at the same time; 0 means 1. OpenVINO plans for them
+	Engines  string   // folder in which TensorRT keeps what it has compiled; "" compiles at every start
 	// Trial bounds each of the runs that NewSession makes; 0 means 30 seconds, and
 	// 15 minutes with TensorRT, which compiles the model then.
 	Trial time.Duration
+
+	bind bool // bind inputs and outputs also where the provider works in the host's memory
 }
 
 func (o Options) trial() time.Duration {
@@ -81,6 +74,9 @@ type Session struct {
 	s       *ort.DynamicAdvancedSession
 	info    Info
 	outputs []outputShape
+	bind    bool // runs are made with bound inputs and outputs
+	gpu     bool // tensors lie in locked pages
+	device  int
 
 	mu    sync.Mutex      // guards free
 	free  map[int][]*Call // idle calls by batch size
@@ -101,7 +97,12 @@ func (r *Runtime) NewSession(model []byte, info Info, o Options) (*Session, erro
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
-	s := &Session{rt: r, info: info, free: map[int][]*Call{}}
+	gpu := o.Provider.gpu()
+	s := &Session{rt: r, info: info, free: map[int][]*Call{}, gpu: gpu, bind: gpu || o.bind, device: o.Device}
+	if err := r.prepare(o.Provider); err != nil {
+		r.leave()
+		return nil, fmt.Errorf("load model: start %s: %w", o.Provider, err)
+	}
 	opts, err := sessionOptions(o)
 	if err == nil {
 		defer opts.Destroy() //nolint:errcheck // cannot fail
@@ -130,7 +131,7 @@ func sessionOptions(o Options) (*ort.SessionOptions, error) {
 		opts.SetIntraOpNumThreads(max(o.Threads, 1)),
 		opts.SetInterOpNumThreads(1),
 		opts.SetExecutionMode(ort.ExecutionModeSequential),
-		opts.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll),
+		opts.SetGraphOptimizationLevel(o.Provider.optimisation()),
 		// A spinning thread takes the core that another caller could use.
 		opts.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 		opts.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
@@ -141,32 +142,6 @@ func sessionOptions(o Options) (*ort.SessionOptions, error) {
 		return nil, errors.Join(err, opts.Destroy())
 	}
 	return opts, nil
-}
-
-func addProvider(opts *ort.SessionOptions, o Options) error {
-	device := map[string]string{"device_id": strconv.Itoa(o.Device)}
-	switch o.Provider {
-	case "", CPU:
-		return nil
-	case CUDA:
-		cuda, err := ort.NewCUDAProviderOptions()
-		if err != nil {
-			return fmt.Errorf("use CUDA: %w", err)
-		}
-		defer cuda.Destroy() //nolint:errcheck // cannot fail
-		return errors.Join(cuda.Update(device), opts.AppendExecutionProviderCUDA(cuda))
-	case TensorRT:
-		trt, err := ort.NewTensorRTProviderOptions()
-		if err != nil {
-			return fmt.Errorf("use TensorRT: %w", err)
-		}
-		defer trt.Destroy() //nolint:errcheck // cannot fail
-		return errors.Join(trt.Update(device), opts.AppendExecutionProviderTensorRT(trt))
-	case OpenVINO:
-		return opts.AppendExecutionProviderOpenVINO(map[string]string{"device_type": "CPU"})
-	default:
-		return fmt.Errorf("unknown execution provider %q", o.Provider)
-	}
 }
 
 // probe runs the model to learn the shapes of its outputs.
@@ -275,7 +250,9 @@ func (s *Session) Close() error {
 }
 
 // Run runs the model on the call's inputs. When ctx ends, the model is stopped
-// after the operator it is at. The outputs are checked to be finite.
+// after the operator it is at; on a GPU, where a run takes milliseconds and the
+// binding takes no options, it is finished. The outputs are checked to be finite.
+// ErrRun is the error of the runtime itself.
 func (c *Call) Run(ctx context.Context) error {
 	if err := c.run(ctx); err != nil {
 		return err
@@ -291,6 +268,9 @@ func (c *Call) Run(ctx context.Context) error {
 func (c *Call) run(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
+	}
+	if c.binding != nil {
+		return c.runBound()
 	}
 	if ctx.Done() == nil {
 		return describe(c.s.s.Run(c.in, c.out))
@@ -319,7 +299,7 @@ func (c *Call) run(ctx context.Context) error {
 
 func describe(err error) error {
 	if err != nil {
-		return fmt.Errorf("run model: %w", err)
+		return fmt.Errorf("%w: %s", ErrRun, oneLine(err.Error()))
 	}
 	return nil
 }
