@@ -113,6 +113,9 @@ func oneLine(text string) string {
 	if _, said, ok := strings.Cut(text, "[ONNXRuntimeError]"); ok {
 		text = strings.TrimLeft(said, " :")
 	}
+	if _, said, ok := strings.Cut(text, " CUDA failure "); ok {
+		text, _, _ = strings.Cut("CUDA error "+said, " ; GPU=")
+	}
 	if i := strings.LastIndex(text, "[OpenVINO-EP]"); i >= 0 {
 		text = text[i:]
 	}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -118,4 +119,23 @@ func TestBinding(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestSignalStack opens and closes sessions on changing threads while Go interrupts
+// them: OpenVINO's plugin leaves a thread without the stack for signals it had.
+func TestSignalStack(t *testing.T) {
+	rt := ownLibrary(t)
+	if rt.Start(t.Context(), ort.OpenVINO, 0) != nil {
+		t.Skip("DETECTD_TEST_LIBRARY has no OpenVINO")
+	}
+	for range 20 {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := rt.Start(t.Context(), ort.OpenVINO, 0); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		runtime.GC()
+	}
 }

@@ -103,14 +103,18 @@ func (r *Runtime) NewSession(model []byte, info Info, o Options) (*Session, erro
 		r.leave()
 		return nil, fmt.Errorf("load model: start %s: %w", o.Provider, err)
 	}
-	opts, err := sessionOptions(o)
+	var opts *ort.SessionOptions
+	var err error
+	keepSignalStack(func() { opts, err = sessionOptions(o) })
 	if err == nil {
 		defer opts.Destroy() //nolint:errcheck // cannot fail
 		inputs := []string{info.Input}
 		for _, c := range info.Constants {
 			inputs = append(inputs, c.Name)
 		}
-		s.s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, info.Outputs, opts)
+		keepSignalStack(func() {
+			s.s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, info.Outputs, opts)
+		})
 	}
 	if err != nil {
 		r.leave()
