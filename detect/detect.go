@@ -28,6 +28,7 @@ type Detection struct {
 type Options struct {
 	MinScore float32         // detections below it are dropped; 0 takes the contract's default
 	Classes  map[string]bool // labels wanted; nil or empty means all
+	MaxBoxes int             // most detections kept; 0 takes the contract's number
 }
 
 // Detector finds objects in pictures. It is safe for concurrent use.

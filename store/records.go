@@ -59,6 +59,9 @@ type ModelVersion struct {
 	Licence   string
 	Source    string          // where the file came from
 	Contract  json.RawMessage // detect.Contract
+	Lineage   json.RawMessage // detect.Lineage: what it was derived from; nil for a file of its own
+	Check     json.RawMessage // model.Report: what its self-check found; nil when there was none
+	Overlay   string          // blob of the self-check's picture, a JPEG; "" when there is none
 	CreatedAt time.Time
 }
 

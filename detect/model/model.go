@@ -3,6 +3,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -248,7 +249,7 @@ func (d *detector) read(s *scratch, g tensor.Geometry, o detect.Options) []detec
 			wanted = append(wanted, x)
 		}
 	}
-	kept := nms.Suppress(wanted, c.NMSIoU, c.MaxBoxes)
+	kept := nms.Suppress(wanted, c.NMSIoU, cmp.Or(o.MaxBoxes, c.MaxBoxes))
 	found := make([]detect.Detection, 0, len(kept))
 	for _, x := range kept {
 		box := g.ToSource(x.X0, x.Y0, x.X1, x.Y1)

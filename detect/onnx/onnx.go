@@ -81,6 +81,27 @@ var elemTypes = [...]string{
 	"complex128", "bfloat16",
 }
 
+// elemSize is the number of bytes of a value, 0 for types without a fixed one.
+func elemSize(name string) int {
+	switch name {
+	case "uint8", "int8", "bool":
+		return 1
+	case "uint16", "int16", "float16", "bfloat16":
+		return 2
+	case "float32", "int32", "uint32":
+		return 4
+	case "int64", "uint64", "float64", "complex64":
+		return 8
+	case "complex128":
+		return 16
+	default:
+		return 0
+	}
+}
+
+// ElementType is the name of a TensorProto.DataType, as detect.TensorInfo spells it.
+func ElementType(n int64) string { return elemType(n) }
+
 func elemType(n int64) string {
 	if n >= 0 && n < int64(len(elemTypes)) {
 		return elemTypes[n]

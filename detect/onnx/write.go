@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -13,7 +14,9 @@ import (
 
 // Builder collects a graph and writes it as a model file.
 type Builder struct {
-	Name     string // of the graph
+	IR       int64            // version of the file format; 0 is that of Opset
+	Opsets   map[string]int64 // by domain; nil is Opset of the standard one
+	Name     string           // of the graph
 	Producer string
 	Metadata map[string]string
 	Inputs   []Value
@@ -27,9 +30,11 @@ type Value struct {
 	Name string
 	Type string // as detect.TensorInfo spells it; empty is float32
 	Dims []Dim
+	Open bool // the shape is not told at all
 }
 
-// Dim is a dimension: a size, or a symbol when Symbol is not empty.
+// Dim is a dimension: a size, or a symbol when Symbol is not empty. A negative
+// size is not told.
 type Dim struct {
 	Size   int64
 	Symbol string
@@ -49,22 +54,28 @@ func BatchDims(sizes ...int64) []Dim {
 	return append([]Dim{{Symbol: "batch"}}, Dims(sizes...)...)
 }
 
-// Node is one operator of the standard domain.
+// Node is one operator.
 type Node struct {
 	Op      string
+	Domain  string // "" is the standard one
 	Name    string
 	Inputs  []string // "" leaves an optional input out
 	Outputs []string
-	Attrs   map[string]any // int64, float32, string, []int64, []float32, Tensor or *Builder (a subgraph)
+	Attrs   map[string]any // int64, float32, string, []int64, []float32, Tensor, *Builder (a subgraph) or Attr
 }
 
-// Tensor is a constant. Exactly one of Floats and Ints is used, unless External
-// is set.
+// Attr is an attribute as the file has it, of a kind that Read does not take apart.
+type Attr []byte
+
+// Tensor is a constant. Exactly one of Floats, Ints and Type with Raw is used,
+// unless External is set.
 type Tensor struct {
 	Name   string
 	Dims   []int64 // nil: a scalar
 	Floats []float32
 	Ints   []int64
+	Type   string // of Raw: as detect.TensorInfo spells it
+	Raw    []byte // little endian
 	// External writes a reference to this file instead of values. detectd
 	// refuses such models; it is here to test that.
 	External string
@@ -78,14 +89,20 @@ const irVersion = 7 // the one that came with opset 13's first ONNX release
 // WriteTo writes the model file.
 func (b *Builder) WriteTo(w io.Writer) (int64, error) {
 	var m []byte
-	m = appendInt(m, 1, irVersion)
+	m = appendInt(m, 1, cmp.Or(b.IR, irVersion))
 	m = appendString(m, 2, b.Producer)
 	graph, err := b.graph()
 	if err != nil {
 		return 0, err
 	}
 	m = appendBytes(m, 7, graph)
-	m = appendBytes(m, 8, appendInt(appendString(nil, 1, ""), 2, Opset))
+	opsets := b.Opsets
+	if opsets == nil {
+		opsets = map[string]int64{"": Opset}
+	}
+	for _, domain := range slices.Sorted(maps.Keys(opsets)) {
+		m = appendBytes(m, 8, appendInt(appendString(nil, 1, domain), 2, opsets[domain]))
+	}
 	for _, key := range slices.Sorted(maps.Keys(b.Metadata)) {
 		m = appendBytes(m, 14, appendString(appendString(nil, 1, key), 2, b.Metadata[key]))
 	}
@@ -126,14 +143,18 @@ func (v Value) encode() []byte {
 	shape := []byte{}
 	for _, d := range v.Dims {
 		var dim []byte
-		if d.Symbol != "" {
+		switch {
+		case d.Symbol != "":
 			dim = appendString(dim, 2, d.Symbol)
-		} else {
+		case d.Size >= 0:
 			dim = appendInt(dim, 1, d.Size)
 		}
 		shape = appendBytes(shape, 1, dim)
 	}
-	tensor := appendBytes(appendInt(nil, 1, kind), 2, shape)
+	tensor := appendInt(nil, 1, kind)
+	if !v.Open {
+		tensor = appendBytes(tensor, 2, shape)
+	}
 	return appendBytes(appendString(nil, 1, v.Name), 2, appendBytes(nil, 1, tensor))
 }
 
@@ -147,6 +168,9 @@ func (n *Node) encode() ([]byte, error) {
 	}
 	m = appendString(m, 3, n.Name)
 	m = appendString(m, 4, n.Op)
+	if n.Domain != "" {
+		m = appendString(m, 7, n.Domain)
+	}
 	for _, key := range slices.Sorted(maps.Keys(n.Attrs)) {
 		a, err := encodeAttr(key, n.Attrs[key])
 		if err != nil {
@@ -158,6 +182,9 @@ func (n *Node) encode() ([]byte, error) {
 }
 
 func encodeAttr(name string, value any) ([]byte, error) {
+	if whole, ok := value.(Attr); ok {
+		return whole, nil
+	}
 	a := appendString(nil, 1, name)
 	var kind int64 // AttributeProto.AttributeType
 	switch v := value.(type) {
@@ -209,7 +236,14 @@ func (t *Tensor) encode() ([]byte, error) {
 	}
 	var raw []byte
 	kind, got := int64(1), int64(len(t.Floats))
-	if t.Ints != nil {
+	if t.Type != "" {
+		kind = int64(slices.Index(elemTypes[:], t.Type))
+		size := int64(elemSize(t.Type))
+		if size == 0 || int64(len(t.Raw))%size != 0 {
+			return nil, fmt.Errorf("encode tensor %q: %d bytes of %q", t.Name, len(t.Raw), t.Type)
+		}
+		got, raw = int64(len(t.Raw))/size, t.Raw
+	} else if t.Ints != nil {
 		kind, got = 7, int64(len(t.Ints))
 		for _, v := range t.Ints {
 			raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
@@ -266,13 +300,12 @@ func WithFloatOutputs(data []byte, names []string) ([]byte, []string, error) {
 			Attrs: map[string]any{"to": int64(1)},
 		})
 	}
+	for _, name := range casts {
+		b.Outputs = append(b.Outputs, Value{Name: name, Open: true}) // the runtime finds the shape
+	}
 	graph, err := b.graph()
 	if err != nil {
 		return nil, nil, err
-	}
-	for _, name := range casts { // without a shape: the runtime finds it
-		kind := appendBytes(nil, 1, appendInt(nil, 1, 1))
-		graph = appendBytes(graph, 12, appendBytes(appendString(nil, 1, name), 2, kind))
 	}
 	return appendBytes(slices.Clone(data), 7, graph), casts, nil
 }

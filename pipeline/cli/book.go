@@ -87,6 +87,14 @@ func (b *folderBook) List(ctx context.Context) ([]store.Model, error) {
 	return b.records.ListModels(ctx)
 }
 
+// File implements modelBook.
+func (b *folderBook) File(ctx context.Context, ref detect.Ref) (store.ModelVersion, []byte, error) {
+	return modelFile(ctx, b.records, b.blobs, ref)
+}
+
+// Runtime implements modelBook.
+func (b *folderBook) Runtime() (*ort.Runtime, error) { return b.runtime, nil }
+
 // Close implements modelBook.
 func (b *folderBook) Close() error {
 	var errs []error
@@ -108,7 +116,9 @@ func (b *folderBook) Close() error {
 // daemonBook reads beside the running daemon and asks it for changes.
 type daemonBook struct {
 	base    string
+	folder  *folder.Folder
 	records *sqlite.Store
+	runtime *ort.Runtime // nil until asked for
 }
 
 func openDaemonBook(ctx context.Context, e *env, data string) (*daemonBook, error) {
@@ -123,7 +133,7 @@ func openDaemonBook(ctx context.Context, e *env, data string) (*daemonBook, erro
 	if err != nil {
 		return nil, err
 	}
-	return &daemonBook{base: address + "api/v1", records: records}, nil
+	return &daemonBook{base: address + "api/v1", folder: f, records: records}, nil
 }
 
 // List implements modelBook. Reading beside the daemon is safe.
@@ -166,8 +176,54 @@ func (b *daemonBook) Remove(ctx context.Context, name string, version int) error
 	return b.call(ctx, http.MethodDelete, "/models/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(version), nil, nil)
 }
 
+// File implements modelBook. Reading beside the daemon is safe.
+func (b *daemonBook) File(ctx context.Context, ref detect.Ref) (store.ModelVersion, []byte, error) {
+	blobs, err := blob.Open(b.folder.BlobsURL())
+	if err != nil {
+		return store.ModelVersion{}, nil, err
+	}
+	defer func() { _ = blobs.Close() }()
+	return modelFile(ctx, b.records, blobs, ref)
+}
+
+// Runtime implements modelBook.
+func (b *daemonBook) Runtime() (*ort.Runtime, error) {
+	if b.runtime != nil {
+		return b.runtime, nil
+	}
+	library, err := ort.FindLibrary("")
+	if err == nil {
+		b.runtime, err = ort.Open(library)
+	}
+	return b.runtime, err
+}
+
 // Close implements modelBook.
-func (b *daemonBook) Close() error { return b.records.Close() }
+func (b *daemonBook) Close() error {
+	err := b.records.Close()
+	if b.runtime != nil {
+		err = errors.Join(err, b.runtime.Close())
+	}
+	return err
+}
+
+// modelFile reads a version and its file.
+func modelFile(ctx context.Context, records *sqlite.Store, blobs store.Blobs, ref detect.Ref) (store.ModelVersion, []byte, error) {
+	v, err := records.ModelVersion(ctx, ref.Model, ref.Version)
+	if err != nil {
+		return v, nil, err
+	}
+	file, size, err := blobs.Open(ctx, v.SHA256)
+	if err != nil {
+		return v, nil, fmt.Errorf("open file of model %s@%d: %w", v.Model, v.Version, err)
+	}
+	defer func() { _ = file.Close() }()
+	data := make([]byte, size)
+	if _, err := io.ReadFull(file, data); err != nil {
+		return v, nil, fmt.Errorf("read file of model %s@%d: %w", v.Model, v.Version, err)
+	}
+	return v, data, nil
+}
 
 func (b *daemonBook) call(ctx context.Context, method, path string, body io.Reader, into any) error {
 	_, err := b.do(ctx, method, path, body, into)

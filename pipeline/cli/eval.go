@@ -184,8 +184,13 @@ func (r *evalRun) all(ctx context.Context, start *time.Time) error {
 	if err := r.labels(); err != nil {
 		return err
 	}
-	defer r.pool.Close()
 	*start = time.Now()
+	return r.over(ctx, files)
+}
+
+// over runs the model over the pictures.
+func (r *evalRun) over(ctx context.Context, files []string) error {
+	defer r.pool.Close()
 	bar := r.bar()
 	defer bar.end()
 	todo := make(chan int)
@@ -233,7 +238,8 @@ func (r *evalRun) files() ([]string, error) {
 	return files, nil
 }
 
-// usualBoxes is how many boxes of a picture detectors are usually measured with.
+// usualBoxes is how many boxes of a picture detectors are measured with at least,
+// also those that keep fewer when they run on a camera.
 const usualBoxes = 100
 
 // labels finds the categories of the model's labels. It tells about those
@@ -254,9 +260,6 @@ func (r *evalRun) labels() error {
 	if len(mapping.Categories) > 0 {
 		fmt.Fprintf(r.env.stderr, "detectd: categories that the model does not know, never found: %s\n", some(mapping.Categories))
 	}
-	if contract.MaxBoxes < usualBoxes {
-		fmt.Fprintf(r.env.stderr, "detectd: the model's contract keeps %d boxes of a picture, others are measured with %d\n", contract.MaxBoxes, usualBoxes)
-	}
 	r.ids = mapping.IDs
 	return nil
 }
@@ -272,7 +275,7 @@ func some(names []string) string {
 
 // one detects in one picture. An error is told here, the others go on.
 func (r *evalRun) one(ctx context.Context, image eval.Image, file string) {
-	opts := detect.Options{MinScore: r.Score}
+	opts := detect.Options{MinScore: r.Score, MaxBoxes: max(usualBoxes, r.detector.Contract().MaxBoxes)}
 	cfg := offline.Config{Path: file, Workers: 1}
 	err := offline.File(ctx, cfg, r.detector, opts, &r.pool, func(f offline.Frame) error {
 		w, h := f.Frame.Width(), f.Frame.Height()

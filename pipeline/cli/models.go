@@ -25,12 +25,13 @@ import (
 type modelsCommand struct {
 	Data string `default:"data" placeholder:"DIR" help:"Data folder (${default}). A running detectd that owns it is asked instead."`
 
-	List           modelsListCommand    `cmd:"" help:"List all models with their versions."`
-	Show           modelsShowCommand    `cmd:"" help:"Show a model: source, licence, contract."`
-	Add            modelsAddCommand     `cmd:"" help:"Add an ONNX file as a new version of a model."`
-	Remove         modelsRemoveCommand  `cmd:"" help:"Remove a version of a model."`
-	ConvertDefault modelsConvertCommand `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
-	Try            modelsTryCommand     `cmd:"" hidden:"" help:"Try a model from standard input, for the process that started this one."`
+	List           modelsListCommand     `cmd:"" help:"List all models with their versions."`
+	Show           modelsShowCommand     `cmd:"" help:"Show a model: source, licence, contract."`
+	Add            modelsAddCommand      `cmd:"" help:"Add an ONNX file as a new version of a model."`
+	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model."`
+	Quantize       modelsQuantizeCommand `cmd:"" help:"Add a version with 16-bit floats or 8-bit integers, if it is accurate enough."`
+	ConvertDefault modelsConvertCommand  `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
+	Try            modelsTryCommand      `cmd:"" hidden:"" help:"Try a model from standard input, for the process that started this one."`
 }
 
 // modelBook is where models are kept: a data folder, or the daemon that owns it.
@@ -39,6 +40,10 @@ type modelBook interface {
 	// Add also returns store.ErrExists with the version that has the same file.
 	Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error)
 	Remove(ctx context.Context, name string, version int) error
+	// File returns a version and its file.
+	File(ctx context.Context, ref detect.Ref) (store.ModelVersion, []byte, error)
+	// Runtime is the ONNX Runtime of this process, open until Close.
+	Runtime() (*ort.Runtime, error)
 	Close() error
 }
 
@@ -117,6 +122,7 @@ func show(out io.Writer, m store.Model, v store.ModelVersion) error {
 		{"labels", fmt.Sprintf("%d: %s", len(contract.Labels), strings.Join(contract.Labels, ", "))},
 		{"score, overlap", fmt.Sprintf("at least %g, NMS above %g", contract.MinScore, contract.NMSIoU)},
 		{"file", fmt.Sprintf("%d bytes, sha256 %s", v.Size, v.SHA256)},
+		{"derived", derived(v)},
 		{"added", v.CreatedAt.Local().Format(time.DateTime)},
 	} {
 		if row[1] != "" {
@@ -124,6 +130,19 @@ func show(out io.Writer, m store.Model, v store.ModelVersion) error {
 		}
 	}
 	return w.Flush()
+}
+
+// derived says what a version was made from.
+func derived(v store.ModelVersion) string {
+	var l detect.Lineage
+	if len(v.Lineage) == 0 || json.Unmarshal(v.Lineage, &l) != nil {
+		return ""
+	}
+	text := fmt.Sprintf("from %s (sha256 %.12s) by %s", l.Parent, l.ParentSHA256, l.Method)
+	if l.Pictures > 0 {
+		text += fmt.Sprintf(", %d calibration pictures (sha256 %.12s)", l.Pictures, l.Calibration)
+	}
+	return text
 }
 
 // reading says how the outputs are read, in the contract's own words.
@@ -296,12 +315,15 @@ type modelJSON struct {
 	Bytes       int64           `json:"bytes"`
 	CreatedAt   time.Time       `json:"created_at"`
 	Contract    json.RawMessage `json:"contract"`
+	Lineage     json.RawMessage `json:"lineage,omitempty"`
+	Check       json.RawMessage `json:"check,omitempty"`
 }
 
 func describe(m store.Model, v store.ModelVersion) modelJSON {
 	return modelJSON{
 		Name: m.Name, Version: v.Version, Description: m.Description, Licence: v.Licence, Source: v.Source,
 		Family: v.Family, SHA256: v.SHA256, Bytes: v.Size, CreatedAt: v.CreatedAt, Contract: v.Contract,
+		Lineage: v.Lineage, Check: v.Check,
 	}
 }
 

@@ -121,7 +121,7 @@ func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelV
 		store.Model{Name: m.Name, Description: m.Description},
 		store.ModelVersion{
 			Model: m.Name, SHA256: sha, Size: size, Family: contract.Family,
-			Licence: m.Licence, Source: m.Source, Contract: text,
+			Licence: m.Licence, Source: m.Source, Contract: text, Lineage: model.Lineage(data),
 		})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return v, errors.Join(err, r.dropFile(context.WithoutCancel(ctx), sha))

@@ -9,13 +9,13 @@ import (
 	"detectd/store"
 )
 
-const selectVersions = `SELECT model, version, sha256, size, family, licence, source, contract, created_us FROM model_versions`
+const selectVersions = `SELECT model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, created_us FROM model_versions`
 
 func scanVersion(r row) (v store.ModelVersion, err error) {
 	var created int64
-	var contract string
-	err = r.Scan(&v.Model, &v.Version, &v.SHA256, &v.Size, &v.Family, &v.Licence, &v.Source, &contract, &created)
-	v.Contract, v.CreatedAt = raw(contract), timeOf(created)
+	var contract, lineage, check string
+	err = r.Scan(&v.Model, &v.Version, &v.SHA256, &v.Size, &v.Family, &v.Licence, &v.Source, &contract, &lineage, &check, &v.Overlay, &created)
+	v.Contract, v.Lineage, v.Check, v.CreatedAt = raw(contract), raw(lineage), raw(check), timeOf(created)
 	return v, err
 }
 
@@ -51,9 +51,10 @@ func (s *Store) AddModelVersion(ctx context.Context, m store.Model, v store.Mode
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, sha256, size, family, licence, source, contract, created_us)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			v.Model, v.Version, v.SHA256, v.Size, v.Family, v.Licence, v.Source, string(v.Contract), micros(v.CreatedAt))
+		_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, created_us)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			v.Model, v.Version, v.SHA256, v.Size, v.Family, v.Licence, v.Source, string(v.Contract),
+			string(v.Lineage), string(v.Check), v.Overlay, micros(v.CreatedAt))
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrExists) {
