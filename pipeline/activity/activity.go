@@ -57,14 +57,26 @@ const (
 	// lookEvery is the least time between two looks while idle: half a detection
 	// per second. A little below 2 s, so that a group of exactly 2 s is not missed.
 	lookEvery = 1900 * time.Millisecond
+	// lookSeldom is the same where no object is to be seen, whose box would come
+	// late, and the sizes tell of the smallest movement, and have done so before.
+	lookSeldom = 5900 * time.Millisecond
 	// maxKeyGap is the longest distance of key pictures with which a camera may be
 	// idle. It bounds the time to the next look, and what has to be kept; a
 	// tracker must not forget a standing object within it.
-	maxKeyGap = 4100 * time.Millisecond
+	maxKeyGap = 10500 * time.Millisecond
 	// quietFor is how long nothing must have moved before a camera is idle.
 	quietFor = 3 * time.Second
-	// PictureEvery is how often decoded pictures should be handed in while not idle.
-	PictureEvery = 200 * time.Millisecond
+	// pictureEvery is how often decoded pictures are compared where it matters.
+	pictureEvery = 200 * time.Millisecond
+	// movingEvery is how often while something moves, movedLately after it did.
+	movingEvery = 600 * time.Millisecond
+	movedLately = time.Second
+	// hopeless is how often where key pictures are no help.
+	hopeless = 5 * time.Second
+	// unsureGroups is of how many groups one is compared while the camera is unsure,
+	// when it has been so for some groups.
+	unsureGroups = 8
+	hopefulFor   = 30
 	// pictureFresh is how old the last compared picture may be.
 	pictureFresh = time.Second
 	// proofTime is how long movement may take to show after an alarm.
@@ -116,14 +128,18 @@ type Gate struct {
 	now, key, looked time.Duration // PTS of the newest unit, of the last key unit, of the last look
 	begun            bool          // a key unit was seen
 	position         int           // of the unit in its group, 0: the key unit
-	rate             float64       // units per second in the last group
+	rate, gap        float64       // units per second in the last group, and its seconds
 	padded           int           // units with filler in this group
 	open, farKeys    bool          // of the present or the last group
 	moved            time.Duration // PTS of the last movement
 	pictured         time.Duration // PTS of the last compared picture
+	seen             bool          // there was one
+	groups           int           // that began
+	clearly          bool          // the sizes tell of the smallest movement
 	pictures         int           // compared in this group
 	stirred          bool          // something moved in this group
 
+	doubt    time.Duration // PTS of the last alarm of the sizes
 	woke     time.Duration // PTS of the unit that ended the last idle time; what came before was kept
 	cause    string        // of that
 	proved   bool          // movement was found since
@@ -149,7 +165,7 @@ func New(rng *rand.Rand) *Gate {
 func (g *Gate) Restart() {
 	report := g.report
 	report.State, report.Reason = Learning, ReasonStart
-	*g = Gate{rng: g.rng, report: report, blind: -1, woke: -1}
+	*g = Gate{rng: g.rng, report: report, blind: -1, woke: -1, doubt: -proofTime, alarm: noPeak(), sizes: sizes{peak: noPeak()}}
 }
 
 // Report tells what the gate thinks.
@@ -188,7 +204,9 @@ func (g *Gate) Unit(u Unit) State {
 			g.wake(Unsure, ReasonPadded)
 		case alarm:
 			g.alarm = g.sizes.peak
+			moved := g.moved
 			g.wake(Active, ReasonSizes)
+			g.moved, g.doubt = moved, u.PTS // only pictures show that something moves
 		}
 	}
 	return g.report.State
@@ -205,9 +223,10 @@ func (g *Gate) endGroup(u Unit) {
 		g.begun, g.moved = true, u.PTS
 	}
 	if dt := (u.PTS - g.key).Seconds(); dt > 0 {
-		g.rate = float64(g.position+1) / dt
+		g.rate, g.gap = float64(g.position+1)/dt, dt
 	}
 	g.key, g.position, g.padded = u.PTS, 0, 0
+	g.groups++
 	if !g.Idle() {
 		g.pictures, g.stirred = 0, false
 	}
@@ -256,13 +275,14 @@ func (g *Gate) decide(u Unit) {
 		state, reason = Learning, ReasonNewLevel
 	case !g.sizes.ready():
 		state, reason = Learning, ReasonStart
-	case g.sizes.deaf(g.rate):
+	case g.sizes.deaf(g.rate, g.gap):
 		state, reason = Unsure, ReasonDeaf
 	case g.sizes.constant():
 		state, reason = Unsure, ReasonConstant
-	case u.PTS-g.moved >= quietFor && u.PTS-g.pictured <= pictureFresh && !g.stirred:
+	case u.PTS-g.moved >= quietFor && u.PTS-g.doubt >= proofTime && u.PTS-g.pictured <= pictureFresh && !g.stirred:
 		state, reason = Idle, ReasonCalm
-		g.looked, g.newLevel = u.PTS-lookEvery, false
+		g.looked, g.newLevel = u.PTS-lookSeldom, false
+		g.clearly = g.sizes.needed(g.rate) <= clearNeeded
 		g.sizes.calm()
 	case g.report.State != Active:
 		reason = ReasonPicture
@@ -271,9 +291,34 @@ func (g *Gate) decide(u Unit) {
 	g.report.State, g.report.Reason = state, reason
 }
 
+// Wants says whether the decoded picture at pts is to be handed to Picture. What
+// does not end in leaving units undecoded is compared seldom, because comparing
+// has its price.
+func (g *Gate) Wants(pts time.Duration) bool {
+	if !g.seen {
+		return true
+	}
+	every := pictureEvery
+	switch r := g.report; {
+	case r.Reason == ReasonAllKeys, r.Reason == ReasonNoPicture:
+		every = hopeless
+	case r.State == Unsure && g.groups > hopefulFor && g.groups%unsureGroups != 0:
+		return false
+	case r.State == Active && pts-g.moved < movedLately:
+		every = movingEvery
+	}
+	return pts < g.pictured || pts-g.pictured >= every
+}
+
 // Due says that a key unit that was just taken in while idle should be looked at:
 // decoded, handed to Picture, and to the model.
-func (g *Gate) Due(u Unit) bool { return g.Idle() && u.Key && u.PTS-g.looked >= lookEvery }
+func (g *Gate) Due(u Unit) bool {
+	every := lookEvery
+	if g.clearly && g.trusted && g.places.empty() {
+		every = lookSeldom
+	}
+	return g.Idle() && u.Key && u.PTS-g.looked >= every
+}
 
 // Wake ends an idle time from outside, or keeps one from beginning, for quietFor.
 func (g *Gate) Wake(reason string) {
@@ -297,7 +342,7 @@ func (g *Gate) wake(state State, reason string) {
 func (g *Gate) Picture(pts time.Duration, p *Picture) {
 	idle := g.Idle()
 	moved := g.scene.compare(pts, p, !idle)
-	g.pictured = pts
+	g.pictured, g.seen = pts, true
 	g.pictures++
 	switch {
 	case moved && idle:
@@ -309,7 +354,7 @@ func (g *Gate) Picture(pts time.Duration, p *Picture) {
 		g.scene.keep(pts, p)
 		g.looked = pts
 		g.sizes.commit()
-		if g.sizes.deaf(g.rate) {
+		if g.sizes.deaf(g.rate, g.gap) {
 			g.wake(Unsure, ReasonDeaf)
 		}
 	}

@@ -156,7 +156,7 @@ func TestUnsure(t *testing.T) {
 		change func(s *scenario)
 		reason string
 	}{
-		"far keys":    {func(s *scenario) { s.group = 50 }, ReasonFarKeys},
+		"far keys":    {func(s *scenario) { s.group = 120 }, ReasonFarKeys},
 		"all keys":    {func(s *scenario) { s.group = 1 }, ReasonAllKeys},
 		"open groups": {func(s *scenario) { s.reorder = true }, ReasonOpenGroups},
 		"padded":      {func(s *scenario) { s.padded = true }, ReasonPadded},
@@ -179,8 +179,8 @@ func TestUnsure(t *testing.T) {
 func TestGroupsThatGrowWakeAnIdleCamera(t *testing.T) {
 	s := newScenario().run(305)
 	s.group = 1000
-	s.run(400)
-	require.Equal(t, Unsure, s.states[399])
+	s.run(450)
+	require.Equal(t, Unsure, s.states[449])
 	require.Equal(t, ReasonFarKeys, s.reason())
 }
 

@@ -2,6 +2,7 @@ package activity
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -19,23 +20,38 @@ const (
 	minGroups    = 3  // calm groups before anything is judged
 	baseOffset   = 64 // bytes
 	offsetShare  = 512
-	minSpread    = 0.02  // 2 % of the size: coders differ by that much for no reason
-	fewValues    = 12    // below it the spread of all classes together counts
-	pooled       = 256   // differences that this spread is made of, the newest
-	peakGroups   = 32    // calm groups whose largest deviations are remembered
-	peakFactor   = 1.3   // times the largest of them is an alarm
-	singleAlarm  = 6.0   // spreads by which one unit must be larger
-	drift        = 1.0   // spreads that a unit may be larger for ever
-	sumAlarm     = 12.0  // sum of what goes beyond drift (Page's CUSUM, Biometrika 41, 1954)
-	maxStep      = 4.0   // that one unit adds to the sum
+	minSpread    = 0.02 // 2 % of the size: coders differ by that much for no reason
+	fewValues    = 12   // below it the spread of all classes together counts
+	pooled       = 256  // differences that this spread is made of, the newest
+	singleAlarm  = 6.0  // spreads by which one unit must be larger
+	falseAlarms  = 1e-7 // of a window, if units were independent and normal
+	minFloor     = 0.6  // spreads by which all units of a window must be larger, at first
+	leastFloor   = -1.5 // and at least, when much calm video was seen
+	leastMean    = 2.5  // the same of the average, for one unit; the root of n less for n
+	marginMean   = 1.5  // beyond the largest average in calm video, likewise
+	marginLeast  = 0.5  // beyond the largest least deviation
+	earlyMargin  = 1.5  // times the margins are added when little was seen
+	slotUnits    = 100  // units of calm video at least whose largest deviations share a slot
+	slots        = 64
+	learnedUnits = 200 // of calm video, from which the limits follow what was seen in it
+	scales       = 6   // windows of 1, 2, 4 to 32 units
+	windowMax    = 1 << (scales - 1)
+	highest      = 4.0   // spreads that one unit counts for in a window at most
+	lowest       = -3.0  // and at least
+	peakFactor   = 1.3   // times the largest deviation of one unit is an alarm
 	shiftLevel   = 3.0   // spreads by which a calm group differs that shows a new level
 	constantSize = 0.003 // spread below which sizes are made by rate control, not by the picture
 	constantFrom = 1000  // bytes; smaller units may all be the same because they are empty
 
-	maxNeeded   = 0.015 // of a key picture: what a movement must add to the sizes to be found by them
+	// maxNeeded is what a movement may have to add to the sizes to be found by them,
+	// as a share of a key picture, where key pictures are up to neededGap seconds
+	// apart. It is less where less is seen of the looks.
+	maxNeeded   = 0.015
+	neededGap   = 2.1
+	clearNeeded = 0.003 // the same where the smallest movement shows
 	missedAlarm = 0.8   // what the thresholds are multiplied with after movement without an alarm
 	minFactor   = 0.5
-	maxLimit    = 4.0 // times the basic thresholds that calm groups can raise them to
+	maxLimit    = 10.0 // times the basic limits that calm video can raise them to
 )
 
 // sizes keeps the statistics of the sizes of units in calm video.
@@ -50,16 +66,44 @@ type sizes struct {
 	nDiffs  int // ever put into diffs
 	scratch []float64
 
-	sum   float64 // of the deviations that go on
-	peak  peak    // of the present group
-	peaks [peakGroups]peak
-	limit peak // of an alarm
+	last   [windowMax]float64 // deviations of the newest units
+	judged int                // units in last, ever
+	peak   peak               // of the present group
+	inPeak int                // units that it is made of
+	peaks  [slots]peak        // of calm video
+	slot   int                // that is filled now
+	inSlot int                // units in it
+	calmed int                // units in all slots, ever
+	limit  peak               // of an alarm
 }
 
-// peak is how far units deviated at most: one by itself, and in sum.
-type peak struct{ single, sum float64 }
+// peak is how far the units of windows of 1, 2, 4 ... units deviated at most, on
+// average and all of them. Coding of noise makes single units large, and some
+// large and some small; something that moves makes all of them larger.
+type peak struct{ mean, least [scales]float64 }
 
-func (p peak) max(q peak) peak { return peak{max(p.single, q.single), max(p.sum, q.sum)} }
+func noPeak() (p peak) {
+	for k := range scales {
+		p.mean[k], p.least[k] = lowest, lowest
+	}
+	return p
+}
+
+func (p peak) max(q peak) peak {
+	for k := range scales {
+		p.mean[k], p.least[k] = max(p.mean[k], q.mean[k]), max(p.least[k], q.least[k])
+	}
+	return p
+}
+
+func (p peak) beyond(limit peak) bool {
+	for k := range scales {
+		if p.mean[k] > limit.mean[k] || p.least[k] > limit.least[k] {
+			return true
+		}
+	}
+	return false
+}
 
 type sample struct {
 	class int
@@ -103,9 +147,26 @@ func (s *sizes) take(u Unit, position int) (alarm bool) {
 		return false
 	}
 	z := s.score(c, x)
-	s.sum = max(0, s.sum+min(z, maxStep)-drift)
-	s.peak = s.peak.max(peak{z, s.sum})
-	return z > s.limit.single || s.sum > s.limit.sum
+	s.last[s.judged%windowMax] = max(lowest, z)
+	s.judged++
+	now := s.windows()
+	s.peak, s.inPeak = s.peak.max(now), s.inPeak+1
+	return now.beyond(s.limit)
+}
+
+// windows measures the windows that end with the newest unit.
+func (s *sizes) windows() peak {
+	now, sum, least := noPeak(), 0.0, math.Inf(1)
+	for i := range min(windowMax, s.judged) {
+		z := s.last[(s.judged-1-i)%windowMax]
+		sum, least = sum+min(z, highest), min(least, z)
+		if n := i + 1; n&i == 0 {
+			k := bits.TrailingZeros(uint(n)) //nolint:gosec // small and positive
+			now.mean[k], now.least[k] = sum/float64(n), least
+		}
+	}
+	now.mean[0] = now.least[0] // one unit counts whole
+	return now
 }
 
 // score is by how many spreads x is larger than usual.
@@ -121,20 +182,53 @@ func (s *sizes) score(class int, x float64) float64 {
 // learnPeak takes in how far the units of calm video deviated, and sets the
 // limits beyond it.
 func (s *sizes) learnPeak() {
-	s.peaks[s.groups%peakGroups] = s.peak
-	s.peak = peak{}
-	var top peak
-	for _, p := range s.peaks {
+	if s.calmed == 0 || s.inSlot >= slotUnits {
+		if s.calmed > 0 {
+			s.slot = (s.slot + 1) % slots
+		}
+		s.peaks[s.slot], s.inSlot = noPeak(), 0
+	}
+	s.peaks[s.slot] = s.peaks[s.slot].max(s.peak)
+	s.inSlot, s.calmed = s.inSlot+s.inPeak, s.calmed+s.inPeak
+	s.peak, s.inPeak = noPeak(), 0
+	top := noPeak()
+	for _, p := range s.peaks[:min(slots, 1+s.calmed/slotUnits)] {
 		top = top.max(p)
 	}
 	factor := s.factor
 	if factor == 0 {
 		factor = 1
 	}
-	set := func(basic, top float64) float64 {
-		return factor * min(maxLimit*basic, max(basic, peakFactor*top))
+	for k := range scales {
+		s.limit.mean[k], s.limit.least[k] = limits(1<<k, top.mean[k], top.least[k], factor, s.calmed)
 	}
-	s.limit = peak{set(singleAlarm, top.single), set(sumAlarm, top.sum)}
+}
+
+// limits are what windows of n units may reach when the largest of calm video are
+// topMean and topLeast. As long as little was seen, they are those of independent
+// normal deviations.
+func limits(n int, topMean, topLeast, factor float64, units int) (mean, least float64) {
+	root := math.Sqrt(float64(n))
+	// What is still to come beyond the largest so far is the less the more was seen.
+	early := 1 + earlyMargin/math.Sqrt(max(1, float64(units)/learnedUnits))
+	over, overLeast := early*marginMean/root, early*marginLeast
+	basic := singleAlarm / root
+	if n == 1 {
+		mean = factor * min(maxLimit*basic, max(basic, peakFactor*topMean))
+		return mean, mean
+	}
+	mean, least = max(basic, topMean+over), max(floorOf(n), topLeast+overLeast)
+	if units >= learnedUnits {
+		mean = max(leastMean/root, topMean+over)
+		least = max(leastFloor, topLeast+overLeast)
+	}
+	return factor * min(mean, highest), least
+}
+
+// floorOf is what the smallest of n independent normal deviations exceeds about as
+// seldom as falseAlarms says.
+func floorOf(n int) float64 {
+	return max(minFloor, math.Sqrt2*math.Erfinv(1-2*math.Pow(falseAlarms, 1/float64(n))))
 }
 
 // missed makes the alarm more sensitive: movement did not show.
@@ -146,14 +240,14 @@ func (s *sizes) missed() {
 }
 
 // calm forgets what has summed up.
-func (s *sizes) calm() { s.sum = 0 }
+func (s *sizes) calm() { s.judged = 0 }
 
 // discard drops the present group.
-func (s *sizes) discard() { s.pending, s.sum, s.peak = s.pending[:0], 0, peak{} }
+func (s *sizes) discard() { s.pending, s.judged, s.peak, s.inPeak = s.pending[:0], 0, noPeak(), 0 }
 
 // forget drops everything but the thresholds and the present group.
 func (s *sizes) forget() {
-	*s = sizes{factor: s.factor, pending: s.pending, scratch: s.scratch, offset: s.offset}
+	*s = sizes{factor: s.factor, pending: s.pending, scratch: s.scratch, offset: s.offset, peak: noPeak()}
 }
 
 // ready says that enough calm groups were seen.
@@ -256,14 +350,20 @@ func (s *sizes) constant() bool {
 
 // deaf says that noise or rate control drown movement: a unit would need more than
 // maxNeeded beyond the usual to raise the alarm at once, or for half a second.
-func (s *sizes) deaf(perSecond float64) bool { return s.needed(perSecond) > maxNeeded }
+func (s *sizes) deaf(perSecond, gap float64) bool {
+	return s.needed(perSecond) > maxNeeded*min(1, neededGap/max(gap, 0.1))
+}
 
 func (s *sizes) needed(perSecond float64) float64 {
-	if s.limit.sum == 0 || s.classes[0].n == 0 {
+	if s.calmed == 0 || s.classes[0].n == 0 {
 		return 1
 	}
-	units := max(1, perSecond/2)
-	z := min(s.limit.single, drift+s.limit.sum/units)
+	z := s.limit.mean[0]
+	for k := range scales {
+		if float64(int(1)<<k) <= max(1, perSecond/2) {
+			z = min(z, s.limit.mean[k])
+		}
+	}
 	s.scratch = s.scratch[:0]
 	for k := 2; k < classCount; k++ {
 		if c := &s.classes[k]; c.n >= minValues {

@@ -8,9 +8,12 @@ import (
 	"detectd/pipeline/activity"
 )
 
-// maxHeldBytes bounds the coded video kept while a camera is idle. Two groups of
-// the longest kind at 24 Mb/s fit.
-const maxHeldBytes = 24 << 20
+// The bounds of the coded video kept while a camera is idle: 10 s at 19 Mb/s, and
+// as many pictures as an annotator keeps waiting for the next look.
+const (
+	maxHeldBytes = 24 << 20
+	maxHeldUnits = 560
+)
 
 // hold keeps the units since the last calm key picture of an idle camera, in
 // decoding order, so that they can still be decoded when something starts.
@@ -25,7 +28,7 @@ func (h *hold) add(u pipeline.Unit) {
 }
 
 // full says that no more should be kept.
-func (h *hold) full() bool { return h.bytes > maxHeldBytes }
+func (h *hold) full() bool { return h.bytes > maxHeldBytes || len(h.units) > maxHeldUnits }
 
 // take removes the first n units and returns them.
 func (h *hold) take(n int) []pipeline.Unit {

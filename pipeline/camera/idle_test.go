@@ -81,7 +81,7 @@ func (th *theatre) Submit(_ string, f *frame.Frame, done func(Result)) {
 	p.Reduce(luma, stride, f.Width(), f.Height())
 	x0, y0, x1, y1 := p.Width, p.Height, -1, -1
 	for i, sum := range p.Sums {
-		if x, y := i%p.Width, i/p.Width; sum > 185*64 {
+		if x, y := i%p.Width, i/p.Width; sum > 185*32 {
 			x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
 		}
 	}

@@ -355,6 +355,17 @@ func (v *video) show(f *frame.Frame) {
 	v.gate.Picture(f.PTS, picture)
 }
 
+// replayEvery is how often pictures of what was held are compared.
+const replayEvery = 200 * time.Millisecond
+
+// compared says that the gate is to see a picture.
+func (v *video) compared(f *frame.Frame) bool {
+	if v.replay {
+		return v.pictured < 0 || f.PTS-v.pictured >= replayEvery
+	}
+	return v.gate.Wants(f.PTS)
+}
+
 // frame takes over one decoded frame.
 func (v *video) frame(f *frame.Frame) {
 	defer f.Release()
@@ -369,7 +380,7 @@ func (v *video) frame(f *frame.Frame) {
 	w.running(f)
 	w.setLatest(f.Retain())
 	w.events <- event{kind: frameDecoded, meta: f.Meta, width: f.Width(), height: f.Height()}
-	if v.gate != nil && (v.replay || !v.gate.Idle()) && (f.Key || v.pictured < 0 || f.PTS-v.pictured >= activity.PictureEvery) {
+	if v.gate != nil && (v.replay || !v.gate.Idle()) && v.compared(f) {
 		v.show(f)
 	}
 	normal := w.deps.Detector.Assignment(w.camera.ID).FPS
