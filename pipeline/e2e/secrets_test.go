@@ -43,6 +43,7 @@ func TestSecrets(t *testing.T) {
 	post := func(settings body) { say(d.send(t, http.MethodPost, "/api/v1/cameras", settings)) }
 	post(body{"name": "In the URL", "id": "in-url", "url": inside(canary)})
 	post(body{"name": "In the body", "id": "in-body", "url": address, "username": "viewer", "password": canary})
+	post(body{"name": "In the query", "id": "in-query", "url": address + "?user=viewer&password=" + url.QueryEscape(canary)})
 	post(body{"name": "Wrong", "id": "wrong", "url": inside("wrong-" + canary)})
 	post(body{"name": "Twice", "id": "in-url", "url": inside(canary)})
 	post(body{"name": "Bad", "url": strings.Replace(inside(canary), "rtsp:", "http:", 1)})
@@ -52,11 +53,11 @@ func TestSecrets(t *testing.T) {
 	say(d.send(t, http.MethodPost, "/api/v1/cameras", `{"password":"`+canary+`",`, "Content-Type", "application/json"))
 	say(d.send(t, http.MethodPut, "/api/v1/cameras/in-url", body{"name": "x", "url": inside(canary)}, "If-Match", `"99"`))
 	say(d.send(t, http.MethodPut, "/api/v1/cameras/in-url", body{"name": "Other name", "url": address}))
-	for _, id := range []string{"in-url", "in-body"} {
+	for id, shown := range map[string]string{"in-url": address, "in-body": address, "in-query": address + "?user=viewer&password=***"} {
 		s := d.becomes(t, id, "running")
 		require.Empty(t, s.Reason)
 		c := d.camera(t, id)
-		require.Equal(t, []any{address, "viewer", true}, []any{c.URL, c.Username, c.HasPassword})
+		require.Equal(t, []any{shown, "viewer", true}, []any{c.URL, c.Username, c.HasPassword})
 	}
 	d.becomes(t, "wrong", "auth_failed")
 	soon(t, func(t require.TestingT) {

@@ -56,17 +56,18 @@ var _ pipeline.Source = (*Source)(nil)
 // New checks cfg and returns a source that connects when it is run. The error is
 // a *pipeline.SourceError.
 func New(cfg Config) (*Source, error) {
-	clean, user, _, err := ParseURL(cfg.URL)
+	clean, _, pass, err := ParseURL(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
-	if user != "" || clean != cfg.URL && hasUserinfo(cfg.URL) {
+	if pass != "" || clean != cfg.URL && hasUserinfo(cfg.URL) {
 		return nil, badURL("the URL holds a user or password; give them separately")
 	}
 	u, err := url.Parse(clean)
 	if err != nil {
 		return nil, badURL("the URL cannot be read")
 	}
+	fillPassword(u, cfg.Password)
 	if cfg.Username != "" || cfg.Password != "" {
 		u.User = url.UserPassword(cfg.Username, cfg.Password)
 	}

@@ -14,7 +14,8 @@ import (
 const maxURLBytes = 2048
 
 // ParseURL splits an rtsp:// or rtsps:// URL into the URL without credentials
-// and the user and password, percent-decoded. The error is a
+// and the user and password, percent-decoded. A password in its path or query is
+// taken out as well, *** stands for it then. The error is a
 // *pipeline.SourceError with StateBadURL that repeats no part of the URL, which
 // may hold a password.
 func ParseURL(raw string) (clean, user, pass string, err error) {
@@ -42,6 +43,18 @@ func ParseURL(raw string) (clean, user, pass string, err error) {
 		host = authority[i+1:]
 		user, pass, _ = strings.Cut(authority[:i], ":")
 		user, pass = unescape(user), unescape(pass)
+	}
+	if inPath, u, p, found := hidePassword(path); found {
+		if p != "" && pass != "" && p != pass {
+			return "", "", "", badURL("the URL holds two passwords; leave one of them out")
+		}
+		path = inPath
+		if user == "" {
+			user = u
+		}
+		if pass == "" {
+			pass = p
+		}
 	}
 	if err := checkHost(host, path); err != nil {
 		return "", "", "", err
