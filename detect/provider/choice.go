@@ -35,7 +35,7 @@ func Parse(text string) ([]ort.Provider, error) {
 		return nil, nil
 	}
 	var order []ort.Provider
-	for _, word := range strings.Split(text, ",") {
+	for word := range strings.SplitSeq(text, ",") {
 		p := ort.Provider(strings.TrimSpace(word))
 		if !slices.Contains(ort.Providers(), p) {
 			return nil, fmt.Errorf("provider %q is not one of auto, cpu, cuda, tensorrt and openvino, or several of these with commas", word)

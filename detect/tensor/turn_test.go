@@ -47,8 +47,7 @@ func turnedCopy(t *testing.T, pool *frame.Pool, f *frame.Frame, o frame.Orientat
 			for x := range w >> cx {
 				sx, sy := o.From(x, y, f.Width()>>cx, f.Height()>>cy)
 				for b := range size {
-					to[p].Pix[y*to[p].Stride+size*(x*l.step[c]+l.offset[c])+b] =
-						from[p].Pix[sy*from[p].Stride+size*(sx*l.step[c]+l.offset[c])+b]
+					to[p].Pix[y*to[p].Stride+size*(x*l.step[c]+l.offset[c])+b] = from[p].Pix[sy*from[p].Stride+size*(sx*l.step[c]+l.offset[c])+b]
 				}
 			}
 		}
@@ -127,7 +126,7 @@ func TestFillTurnsAllTypes(t *testing.T) {
 				_, err = filler.FillBytes(got, f)
 				require.NoError(t, err)
 				for i, w := range want {
-					v := float64(0)
+					var v float64
 					if kind == detect.Uint8 {
 						v = float64(got[i])
 					} else {

@@ -13,7 +13,7 @@ const Upright Orientation = 1
 // picture at y, x when swapped, and then its column or row is counted from the
 // other side.
 func (o Orientation) Parts() (swapped, fromRight, fromBottom bool) {
-	switch o {
+	switch o { //nolint:exhaustive // Upright, like what is none, needs nothing
 	case 2:
 		return false, true, false
 	case 3:
