@@ -44,6 +44,7 @@ type video struct {
 	picture  activity.Picture
 	pictured time.Duration // PTS of the last picture that the gate was given
 	reported activity.Report
+	lag      lag
 }
 
 // look is a decoded key picture that has not been announced yet.
@@ -88,6 +89,8 @@ func (v *video) take(c coded) {
 		if len(v.held.units) > 0 {
 			v.held.add(c.unit)
 		}
+	case v.lag.drops(c.unit, time.Now()):
+		v.w.decodeDrops.Add(1)
 	case v.gate == nil:
 		v.decode(c.unit)
 	default:
