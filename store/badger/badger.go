@@ -117,7 +117,7 @@ func tryOpen(path string, log *slog.Logger) (db *badger.DB, err error) {
 func settings(path string, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(path).
 		WithLogger(logger{log}).
-		WithMemTableSize(16 << 20).
+		WithMemTableSize(8 << 20). // it lies on the Go heap, whose garbage is as large again
 		WithNumMemtables(2).
 		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(8).

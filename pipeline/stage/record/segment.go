@@ -41,6 +41,7 @@ type segment struct {
 	last    uint32       // duration of the sample before
 	end     int64        // latest presentation time plus duration, from the first unit's
 	part    []*fmp4.Sample
+	coded   seekablebuffer.Buffer // a fragment; reused
 	partDTS int64
 	parts   uint32 // written
 	flushed int64  // bytes of whole fragments in the file
@@ -127,9 +128,10 @@ func (s *segment) flush() error {
 	if len(s.part) == 0 {
 		return nil
 	}
-	var b seekablebuffer.Buffer
+	b := &s.coded
+	b.Reset()
 	part := fmp4.Part{SequenceNumber: s.parts, Tracks: []*fmp4.PartTrack{{ID: 1, BaseTime: uint64(s.partDTS), Samples: s.part}}}
-	if err := part.Marshal(&b); err != nil {
+	if err := part.Marshal(b); err != nil {
 		return fmt.Errorf("code fragment: %w", err)
 	}
 	if err := s.write(b.Bytes()); err != nil {
