@@ -28,6 +28,9 @@ type Config struct {
 	MaxWait time.Duration
 	// Workers run calls side by side; 0 means one per usable core.
 	Workers int
+	// Turn runs a call when it is its turn among other heavy work; nil: at once.
+	// Frames are chosen when the turn comes.
+	Turn interface{ Run(work func()) }
 }
 
 // Result is what became of a submitted frame.
@@ -204,12 +207,8 @@ func (b *Batcher) work(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		jobs, wait := b.take(time.Now())
-		if len(jobs) > 0 {
-			b.infer(ctx, jobs)
-			b.mu.Lock()
-			b.idle++
-			b.mu.Unlock()
+		done, wait := b.turn(ctx)
+		if done {
 			continue
 		}
 		if wait <= 0 {
@@ -222,6 +221,32 @@ func (b *Batcher) work(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
+}
+
+// turn makes one call, when a frame waits for it.
+func (b *Batcher) turn(ctx context.Context) (done bool, wait time.Duration) {
+	call := func() {
+		var jobs []*job
+		if jobs, wait = b.take(time.Now()); len(jobs) == 0 {
+			return
+		}
+		b.infer(ctx, jobs)
+		b.mu.Lock()
+		b.idle++
+		b.mu.Unlock()
+		done = true
+	}
+	if b.cfg.Turn == nil {
+		call()
+		return done, wait
+	}
+	b.mu.Lock()
+	n := len(b.queue)
+	b.mu.Unlock()
+	if n > 0 {
+		b.cfg.Turn.Run(call)
+	}
+	return done, wait
 }
 
 // take returns the jobs for one call. Without any it tells how long to wait

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"detectd/pipeline/activity"
 	"detectd/pipeline/bus"
 	"detectd/pipeline/camera"
+	"detectd/pipeline/cores"
 	"detectd/pipeline/decode"
 	"detectd/pipeline/frame"
 	"detectd/pipeline/stage/annotate"
@@ -35,14 +37,15 @@ import (
 // openStages builds the stages; a new one is a line here and one in start.
 func (d *Daemon) openStages(context.Context) (err error) {
 	d.sources = newSources(d.cfg.Sources, d.log)
+	processors := cores.New(max(d.workers(), runtime.GOMAXPROCS(0)))
 	d.infer = infer.New(infer.Config{
 		Default: d.cfg.Detect.Model, DetectFPS: d.cfg.Detect.FPS,
-		Batch: batch.Config{MaxBatch: d.cfg.Detect.MaxBatch, MaxWait: d.cfg.Detect.MaxWait, Workers: d.workers()},
+		Batch: batch.Config{MaxBatch: d.cfg.Detect.MaxBatch, MaxWait: d.cfg.Detect.MaxWait, Workers: d.workers(), Turn: processors.First()},
 	}, d.registry.Load, d.records, d.bus, d.log)
 	d.cameras = camera.NewManager(d.records, d.bus, camera.Deps{
 		Open: d.sources.Open, Taps: d.taps, Annotator: d.annotator, Detector: detector{d.infer},
 		Decoder: func(f pipeline.Format, pool *frame.Pool) (camera.Decoder, error) {
-			return decode.New(f, pool, decode.Options{})
+			return decode.New(f, pool, decode.Options{Turn: processors.Second()})
 		},
 		Gate: d.gate(), FastFPS: d.cfg.Detect.FastFPS, Retry: camera.DefaultRetry(), Log: d.log,
 	})

@@ -23,6 +23,8 @@ const DefaultMaxPixels = 64 << 20
 type Options struct {
 	CameraID  string // copied to Meta.CameraID of every frame
 	MaxPixels int    // refuse larger pictures; 0 means DefaultMaxPixels
+	// Turn runs the work of libavcodec when it is this decoder's turn; nil: at once.
+	Turn interface{ Run(work func()) }
 }
 
 // ErrCorrupt is returned when a unit could not be decoded. The decoder stays
@@ -38,9 +40,10 @@ type Decoder struct {
 
 	cc     *astiav.CodecContext
 	pkt    *astiav.Packet
-	buf    []byte // the unit as libavcodec wants it; reused
-	seq    uint64 // of the last frame given
-	sent   int64  // number of units sent, the time stamp that libavcodec sees
+	buf    []byte         // the unit as libavcodec wants it; reused
+	ready  []*frame.Frame // decoded in this turn; reused
+	seq    uint64         // of the last frame given
+	sent   int64          // number of units sent, the time stamp that libavcodec sees
 	metas  [metaSlots]frame.Meta
 	opened bool // a key unit was decoded
 	broken bool // a unit since the last key unit could not be decoded
@@ -152,9 +155,7 @@ func (d *Decoder) Decode(u pipeline.Unit, emit func(*frame.Frame)) error {
 		CameraID: d.opts.CameraID, PTS: u.PTS, Time: u.Time, TimeError: u.TimeError, Clock: u.Clock,
 		Arrived: u.Arrived, Key: u.Key, Damaged: u.Damaged || d.broken,
 	}
-	sent := d.cc.SendPacket(d.pkt)
-	received := d.receive(emit)
-	if err := errors.Join(sent, received); err != nil {
+	if err := d.exchange(d.pkt, emit); err != nil {
 		d.broken = true
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
@@ -189,8 +190,28 @@ func (d *Decoder) addNALs(nals [][]byte) {
 	}
 }
 
-// receive hands on the pictures that are ready.
-func (d *Decoder) receive(emit func(*frame.Frame)) error {
+// exchange sends a packet and hands on the pictures that are ready: after the turn,
+// as emit may wait.
+func (d *Decoder) exchange(pkt *astiav.Packet, emit func(*frame.Frame)) (err error) {
+	work := func() { err = errors.Join(d.cc.SendPacket(pkt), d.receive()) }
+	if d.opts.Turn != nil {
+		d.opts.Turn.Run(work)
+	} else {
+		work()
+	}
+	for _, f := range d.ready {
+		d.seq++
+		f.Meta = d.metas[uint64(f.AV().Pts())%metaSlots]
+		f.Seq = d.seq
+		f.Damaged = f.Damaged || concealed(f.AV())
+		emit(f)
+	}
+	d.ready = d.ready[:0]
+	return err
+}
+
+// receive collects the pictures that are ready.
+func (d *Decoder) receive() error {
 	for {
 		f := d.pool.Get()
 		switch err := d.cc.ReceiveFrame(f.AV()); {
@@ -201,11 +222,7 @@ func (d *Decoder) receive(emit func(*frame.Frame)) error {
 			f.Release()
 			return err
 		}
-		d.seq++
-		f.Meta = d.metas[uint64(f.AV().Pts())%metaSlots]
-		f.Seq = d.seq
-		f.Damaged = f.Damaged || concealed(f.AV())
-		emit(f)
+		d.ready = append(d.ready, f)
 	}
 }
 
@@ -215,7 +232,7 @@ func (d *Decoder) Flush(emit func(*frame.Frame)) error {
 	if d.cc == nil {
 		return nil
 	}
-	err := errors.Join(d.cc.SendPacket(nil), d.receive(emit))
+	err := d.exchange(nil, emit)
 	if rerr := d.Reset(); rerr != nil {
 		return rerr
 	}

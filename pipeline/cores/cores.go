@@ -1,0 +1,85 @@
+// Package cores shares the processors between the two kinds of heavy work, decoding
+// and inference. No more of it runs at a time than there are processors, each piece
+// to its end: left to the operating system, many decoders take turns of a few
+// milliseconds, so that all pictures are late together, and a few workers that
+// infer get what is left between many decoders.
+package cores
+
+import (
+	"sync"
+	"time"
+)
+
+// share bounds how much work one side may have in advance of the other.
+const share = 100 * time.Millisecond
+
+// Cores hands out processors. Safe for concurrent use.
+type Cores struct {
+	mu      sync.Mutex // guards what follows
+	free    int
+	waiting [2][]chan struct{} // by side, longest waiting first
+	ahead   time.Duration      // what the first side had more than the second
+}
+
+// The sides.
+const (
+	first = iota
+	second
+)
+
+// New returns n processors.
+func New(n int) *Cores { return &Cores{free: max(1, n)} }
+
+// First is the side that goes first when both wait, unless it has had more than
+// half of the time of late: for inference, whose pictures have waited already.
+func (c *Cores) First() *Side { return &Side{c, first} }
+
+// Second is the other side.
+func (c *Cores) Second() *Side { return &Side{c, second} }
+
+// Side is a kind of work.
+type Side struct {
+	cores *Cores
+	side  int
+}
+
+// Run calls work once a processor is free. Work must not wait for other work that
+// needs one.
+func (s *Side) Run(work func()) {
+	s.cores.enter(s.side)
+	began := time.Now()
+	defer func() { s.cores.leave(s.side, time.Since(began)) }()
+	work()
+}
+
+func (c *Cores) enter(side int) {
+	c.mu.Lock()
+	if c.free > 0 {
+		c.free--
+		c.mu.Unlock()
+		return
+	}
+	turn := make(chan struct{})
+	c.waiting[side] = append(c.waiting[side], turn)
+	c.mu.Unlock()
+	<-turn
+}
+
+func (c *Cores) leave(side int, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if side == second {
+		took = -took
+	}
+	c.ahead = min(max(c.ahead+took, -share), share)
+	next := first
+	if len(c.waiting[first]) == 0 || c.ahead > 0 && len(c.waiting[second]) > 0 {
+		next = second
+	}
+	if len(c.waiting[next]) == 0 {
+		c.free++
+		return
+	}
+	close(c.waiting[next][0])
+	c.waiting[next] = c.waiting[next][1:]
+}
