@@ -75,6 +75,11 @@ build/share/default.onnx: build/tfjs/model.json $(converter_sources) | bin/detec
 	bin/detectd models convert-default build/tfjs $@.part
 	mv $@.part $@
 
+PROVIDER ?= cuda
+.PHONY: gpu
+gpu: ## fetch an ONNX Runtime for NVIDIA GPUs (PROVIDER=openvino: for Intel's OpenVINO)
+	@$(setup)/gpu.sh $(PROVIDER)
+
 .PHONY: run
 run: build ## build and start it with ./data (ARGS="--listen 127.0.0.1:9000")
 	@exec bin/detectd run --data data $(ARGS)

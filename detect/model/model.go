@@ -30,7 +30,7 @@ type Options struct {
 	// Overrides change single values of the contract, see Override.
 	Overrides map[string]string
 	// MaxBatch bounds the frames of one call of a model with a free batch. 0
-	// means 1 on a CPU, where a batch of 8 costs a fifth more per picture than
+	// means 1 on a CPU, with OpenVINO too, where a batch of 8 costs a fifth more per picture than
 	// single ones (measured, it falls out of the caches), and 16 elsewhere.
 	MaxBatch int
 	Session  ort.Options
@@ -106,7 +106,7 @@ func Open(rt *ort.Runtime, data []byte, o Options) (detect.Detector, error) {
 	case c.Input.Batch > 0:
 		d.maxBatch = c.Input.Batch
 	case d.maxBatch > 0:
-	case p == "" || p == ort.CPU:
+	case !p.GPU():
 		d.maxBatch = 1
 	default:
 		d.maxBatch = gpuBatch

@@ -8,6 +8,7 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -15,6 +16,10 @@ import (
 
 // ErrOpen is returned by Open when the process already has a runtime.
 var ErrOpen = errors.New("ONNX Runtime is already open in this process")
+
+// API is the version of ONNX Runtime's interface that is spoken: ONNX Runtime 1.24 was
+// the first with it, and later ones have it too.
+const API = 24
 
 // Runtime is the loaded library with its environment. ONNX Runtime allows one
 // per process.
@@ -33,6 +38,9 @@ func Open(libraryPath string) (*Runtime, error) {
 	}
 	ort.SetSharedLibraryPath(libraryPath)
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
+		if strings.Contains(err.Error(), "ORT API base") {
+			return nil, fmt.Errorf("load ONNX Runtime from %q: it does not speak API version %d, which detectd needs: take ONNX Runtime 1.%d or later", libraryPath, API, API)
+		}
 		return nil, fmt.Errorf("load ONNX Runtime from %q: %w", libraryPath, err)
 	}
 	// Best effort: builds without telemetry refuse to switch it off.

@@ -38,8 +38,8 @@ func Providers() []Provider { return []Provider{TensorRT, CUDA, OpenVINO, CPU} }
 // that was asked for.
 var ErrNotBuiltIn = errors.New("the loaded ONNX Runtime was built without it")
 
-// gpu tells whether a provider computes in the memory of a GPU.
-func (p Provider) gpu() bool { return p == CUDA || p == TensorRT }
+// GPU tells whether a provider computes in the memory of a GPU.
+func (p Provider) GPU() bool { return p == CUDA || p == TensorRT }
 
 // optimisation is how much ONNX Runtime improves a network itself. OpenVINO does so
 // too, does it better on the network as it was written, and cannot read what has
@@ -87,7 +87,7 @@ func (r *Runtime) prepare(p Provider) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrNotBuiltIn
 	}
-	if p.gpu() {
+	if p.GPU() {
 		preload(folder)
 	}
 	return nil

@@ -97,7 +97,7 @@ func (r *Runtime) NewSession(model []byte, info Info, o Options) (*Session, erro
 	if err := r.enter(); err != nil {
 		return nil, err
 	}
-	gpu := o.Provider.gpu()
+	gpu := o.Provider.GPU()
 	s := &Session{rt: r, info: info, free: map[int][]*Call{}, gpu: gpu, bind: gpu || o.bind, device: o.Device}
 	if err := r.prepare(o.Provider); err != nil {
 		r.leave()

@@ -11,6 +11,15 @@ type State struct {
 	Since    time.Time `json:"since"`
 }
 
+// Provider is what a model runs on since its provider did not work or broke: a
+// subset of the JSON of pipeline.Running.
+type Provider struct {
+	Model    string `json:"model"`
+	Version  int    `json:"version"`
+	Provider string `json:"provider"`
+	Reason   string `json:"reason"`
+}
+
 // Inference is one frame that went through a model. It holds what store.Inference
 // holds and what reports add up.
 type Inference struct {

@@ -23,6 +23,9 @@ const (
 	Inferences = subjectRoot + "inferences"
 	// ModelsChanged announces a change of the registry.
 	ModelsChanged = subjectRoot + "models.changed"
+	// Providers announces that a model runs on another execution provider than it
+	// should; payload pipeline.Running.
+	Providers = subjectRoot + "providers"
 	// RunningModel announces a new revision of a running-model record.
 	RunningModel = subjectRoot + "running-model"
 	// Results announces a new state of a rendered result.
@@ -80,7 +83,7 @@ const ackWait = 5 * time.Second
 // without an id.
 func (m Message) Split() (base, id string) {
 	switch m.Subject {
-	case ModelsChanged, Health, RenderWork, Space:
+	case ModelsChanged, Providers, Health, RenderWork, Space:
 		return m.Subject, ""
 	}
 	i := strings.LastIndexByte(m.Subject, '.')

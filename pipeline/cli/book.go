@@ -14,8 +14,8 @@ import (
 	"strings"
 
 	"detectd/detect"
-	"detectd/detect/model"
 	"detectd/detect/ort"
+	"detectd/pipeline"
 	"detectd/pipeline/daemon"
 	"detectd/pipeline/registry"
 	"detectd/store"
@@ -265,7 +265,11 @@ func (b *daemonBook) do(ctx context.Context, method, path string, body io.Reader
 
 // openModel opens the model that a one-shot command names: an ONNX file, the
 // default model that came with the program, or a version in a data folder.
-func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string) (detect.Detector, error) {
+func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string, where whereFlags) (detect.Detector, error) {
+	choice, err := where.choice(data)
+	if err != nil {
+		return nil, err
+	}
 	file := name
 	if name == "" || name == "default" {
 		var err error
@@ -274,7 +278,7 @@ func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string) 
 		}
 	}
 	if strings.HasSuffix(file, ".onnx") || strings.ContainsRune(file, filepath.Separator) {
-		return openModelFile(rt, file)
+		return openOn(ctx, e, rt, file, func() ([]byte, error) { return os.ReadFile(file) }, choice)
 	}
 	ref, err := detect.ParseRef(name)
 	if err != nil {
@@ -299,17 +303,18 @@ func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string) 
 		return nil, err
 	}
 	defer func() { _ = blobs.Close() }()
-	return registry.Open(rt, records, blobs).Load(ctx, v)
+	models := registry.Open(rt, records, blobs)
+	models.Use(choice, func(r pipeline.Running) {
+		fmt.Fprintf(e.stderr, "detectd: model %s@%d runs on %s: %s\n", r.Model, r.Version, r.Provider, r.Reason)
+	})
+	return models.Load(ctx, v)
 }
 
-func openModelFile(rt *ort.Runtime, file string) (detect.Detector, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("open model: %w", err)
+// running asks the daemon what its models run on.
+func (b *daemonBook) running(ctx context.Context) ([]pipeline.Running, error) {
+	var system struct {
+		Running []pipeline.Running `json:"running"`
 	}
-	detector, err := model.Open(rt, data, model.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return detector, nil
+	err := b.call(ctx, http.MethodGet, "/system", nil, &system)
+	return system.Running, err
 }

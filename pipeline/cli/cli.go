@@ -67,6 +67,7 @@ type commands struct {
 	Check       checkCommand       `cmd:"" help:"Compare records with files, and say or repair what is wrong."`
 	Gc          gcCommand          `cmd:"" help:"Delete files that no record names."`
 	CheckConfig checkConfigCommand `cmd:"" help:"Check a settings file and show every mistake."`
+	Doctor      doctorCommand      `cmd:"" help:"Say what this machine has and what keeps detectd from running."`
 	Openapi     openapiCommand     `cmd:"" help:"Print the OpenAPI description of the HTTP API."`
 	Bench       benchCommand       `cmd:"" help:"Measure what this machine can carry."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

@@ -14,7 +14,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"detectd/detect"
-	"detectd/detect/ort"
 	"detectd/pipeline/decode"
 	"detectd/pipeline/frame"
 	"detectd/pipeline/offline"
@@ -30,6 +29,7 @@ type detectCommand struct {
 	JSON   bool     `name:"json" help:"Print JSON lines also on a terminal."`
 	Save   string   `placeholder:"DIR" help:"Write annotated pictures and videos there."`
 	Data   string   `default:"data" placeholder:"DIR" help:"Data folder for --model NAME (${default})."`
+	whereFlags
 }
 
 // Help implements kong.HelpProvider.
@@ -81,21 +81,20 @@ func (c detectCommand) Run(ctx context.Context, e *env) error {
 	if c.Score < 0 || c.Score > 1 || c.Every < 1 {
 		return usageError{errors.New("--score is from 0 to 1, --every from 1")}
 	}
+	if err := c.check(); err != nil {
+		return err
+	}
 	decode.Quiet()
 	inputs, failed := c.expand(e)
 	if len(inputs) == 0 {
 		return errTold
 	}
-	library, err := ort.FindLibrary("")
-	if err != nil {
-		return err
-	}
-	rt, err := ort.Open(library)
+	rt, err := c.runtime()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rt.Close() }()
-	detector, err := openModel(ctx, e, rt, c.Model, c.Data)
+	detector, err := openModel(ctx, e, rt, c.Model, c.Data, c.whereFlags)
 	if err != nil {
 		return err
 	}

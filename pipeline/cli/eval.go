@@ -19,7 +19,6 @@ import (
 
 	"detectd/detect"
 	"detectd/detect/eval"
-	"detectd/detect/ort"
 	"detectd/pipeline/frame"
 	"detectd/pipeline/offline"
 )
@@ -33,6 +32,7 @@ type evalCommand struct {
 	Results     string  `placeholder:"FILE" help:"Write the detections there, as a COCO results list."`
 	Data        string  `default:"data" placeholder:"DIR" help:"Data folder for --model NAME (${default})."`
 	Detections  string  `hidden:"" placeholder:"FILE" help:"COCO results list to take instead of running a model."`
+	whereFlags
 }
 
 // Help implements kong.HelpProvider.
@@ -63,6 +63,9 @@ func (c evalCommand) Run(ctx context.Context, e *env) error {
 		return usageError{errors.New("--score is above 0, and 1 at most")}
 	case c.Images == "" && c.Detections == "":
 		return usageError{errors.New("--images DIR is missing: the folder of the pictures")}
+	}
+	if err := c.check(); err != nil {
+		return err
 	}
 	dataset, err := openJSON(c.Annotations, eval.ReadDataset)
 	if err != nil {
@@ -168,16 +171,12 @@ func (r *evalRun) all(ctx context.Context, start *time.Time) error {
 	if err != nil {
 		return err
 	}
-	library, err := ort.FindLibrary("")
-	if err != nil {
-		return err
-	}
-	rt, err := ort.Open(library)
+	rt, err := r.runtime()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rt.Close() }()
-	if r.detector, err = openModel(ctx, r.env, rt, r.Model, r.Data); err != nil {
+	if r.detector, err = openModel(ctx, r.env, rt, r.Model, r.Data, r.whereFlags); err != nil {
 		return err
 	}
 	defer func() { _ = r.detector.Close() }()

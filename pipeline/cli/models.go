@@ -17,6 +17,7 @@ import (
 	"detectd/detect"
 	"detectd/detect/model"
 	"detectd/detect/ort"
+	"detectd/detect/provider"
 	"detectd/detect/tfjs"
 	"detectd/pipeline/registry"
 	"detectd/store"
@@ -93,11 +94,31 @@ func (c modelsShowCommand) Run(ctx context.Context, e *env, parent *modelsComman
 		if err != nil {
 			return err
 		}
+		if asked, ok := b.(*daemonBook); ok {
+			if err := c.tellRunning(ctx, e, asked, m.Name, v.Version); err != nil {
+				return err
+			}
+		}
 		if c.JSON {
 			return printJSON(e.stdout, describe(m, v))
 		}
 		return show(e.stdout, m, v)
 	})
+}
+
+// tellRunning says on standard error what the running daemon runs a version on.
+func (c modelsShowCommand) tellRunning(ctx context.Context, e *env, b *daemonBook, name string, version int) error {
+	list, err := b.running(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if r.Model == name && r.Version == version {
+			state := provider.State{Provider: ort.Provider(r.Provider), Degraded: r.Degraded, Reason: r.Reason}
+			fmt.Fprintf(e.stderr, "detectd: model %s@%d %s\n", name, version, state)
+		}
+	}
+	return nil
 }
 
 func show(out io.Writer, m store.Model, v store.ModelVersion) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"detectd/detect/provider"
 	"detectd/pipeline/config"
 	"detectd/store/folder"
 )
@@ -52,6 +53,9 @@ type SourcesConfig struct {
 // DetectConfig is the section detect.
 type DetectConfig struct {
 	Model    string        `yaml:"model"`
+	Provider string        `yaml:"provider"`
+	Device   int           `yaml:"device" min:"0" max:"63"`
+	Engines  string        `yaml:"engines"`
 	FPS      float64       `yaml:"fps" min:"0.1" max:"60"`
 	FastFPS  float64       `yaml:"fast_fps" min:"0" max:"60"`
 	Idle     string        `yaml:"idle" oneof:"auto off"`
@@ -111,7 +115,7 @@ func DefaultConfig() Config {
 			DialTimeout: 5 * time.Second,
 			ReadTimeout: 10 * time.Second,
 		},
-		Detect: DetectConfig{Model: "default", FPS: 5, Idle: "off", MaxBatch: 8},
+		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: "off", MaxBatch: 8},
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, Reserve: 2 << 30,
 		},
@@ -138,6 +142,9 @@ func (c Config) Validate(report func(key, message string)) {
 	}
 	if c.Data == "" {
 		report("data", "must name a folder")
+	}
+	if _, err := provider.Parse(c.Detect.Provider); err != nil {
+		report("detect.provider", err.Error())
 	}
 }
 

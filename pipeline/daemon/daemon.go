@@ -175,6 +175,11 @@ func (d *Daemon) openDetection(context.Context) error {
 	d.onClose(d.runtime.Close)
 	d.registry = registry.Open(d.runtime, d.records, d.blobs)
 	d.registry.Isolate(d.opts.Trial)
+	choice, err := d.choice()
+	if err != nil {
+		return err
+	}
+	d.registry.Use(choice, d.degraded)
 	return nil
 }
 

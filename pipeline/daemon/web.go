@@ -39,14 +39,14 @@ func (d *Daemon) openWeb(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.metrics.MustRegister(health.CameraCollector(cameras))
+	d.metrics.MustRegister(health.CameraCollector(cameras), health.ProviderCollector(d.registry))
 	if d.latency, err = health.NewLatency(d.metrics); err != nil {
 		return err
 	}
 	checks := []health.Check{
 		{Name: "store", Run: d.records.Ping},
 		{Name: "bus", Run: d.bus.Ping},
-		{Name: "detector", Run: d.infer.Ready},
+		{Name: "detector", Run: d.detectorReady},
 	}
 	d.server, err = web.New(web.Config{Listen: d.cfg.Listen, Listener: d.listener, AllowedHosts: d.cfg.AllowedHosts},
 		handler, health.New(d.metrics, checks, d.log), ui.FS(), d.log)
@@ -203,7 +203,7 @@ func (p systemPort) Info(ctx context.Context) api.SystemInfo {
 	return api.SystemInfo{
 		Version: d.opts.Version, StartedAt: d.started, Listen: d.server.Addr(),
 		DataPath: d.folder.Path(), FreeBytes: int64(free), TotalBytes: int64(total), MediaBytes: media, //nolint:gosec // disks are smaller than 8 EiB
-		MemoryBytes: residentBytes(), ONNXRuntime: d.runtime.Version(), Provider: "cpu",
+		MemoryBytes: residentBytes(), ONNXRuntime: d.runtime.Version(), Provider: d.providerInUse(), Running: d.registry.Running(),
 		LibAV: decode.Version(), OpenCV: gocv.OpenCVVersion(), DefaultModel: model,
 	}
 }

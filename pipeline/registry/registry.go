@@ -18,6 +18,8 @@ import (
 	"detectd/detect"
 	"detectd/detect/model"
 	"detectd/detect/ort"
+	"detectd/detect/provider"
+	"detectd/pipeline"
 	"detectd/store"
 )
 
@@ -50,10 +52,13 @@ type Registry struct {
 	records Records
 	blobs   store.Blobs
 	trial   func(context.Context) *exec.Cmd
+	choice  provider.Choice
+	notify  func(pipeline.Running) // nil tells nobody
 
 	mu sync.Mutex // held while a file is added or removed, so that neither takes the other's file
 
-	loading  sync.Mutex // guards sessions, and is held while one is opened
+	loading  sync.Mutex // held while a session is opened or given back
+	list     sync.Mutex // guards sessions; also held by those that change it, who have loading
 	sessions map[string]*session
 }
 
@@ -66,6 +71,13 @@ func Open(rt *ort.Runtime, records Records, blobs store.Blobs) *Registry {
 // in this one: a file that crashes the runtime takes only that with it. The
 // process calls model.ServeTrial. nil tries them here. Call it before Add.
 func (r *Registry) Isolate(trial func(context.Context) *exec.Cmd) { r.trial = trial }
+
+// Use chooses the execution providers that models are opened on, and has notify
+// called when one that was asked for does not work or breaks; it must not block. Call
+// it before Load.
+func (r *Registry) Use(c provider.Choice, notify func(pipeline.Running)) {
+	r.choice, r.notify = c, notify
+}
 
 // Add reads an ONNX file, finds out how to use it, runs it once, and stores it
 // as a new version of the model. The same file again gives the version that has

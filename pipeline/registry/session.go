@@ -1,20 +1,25 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"detectd/detect"
 	"detectd/detect/model"
+	"detectd/detect/provider"
+	"detectd/pipeline"
 	"detectd/store"
 )
 
 // session is an open model that several users share.
 type session struct {
-	detect.Detector
+	*provider.Detector
+	ref   detect.Ref
 	users int
 }
 
@@ -43,8 +48,10 @@ func (r *Registry) Load(ctx context.Context, v store.ModelVersion) (detect.Detec
 		if err != nil {
 			return nil, err
 		}
-		s = &session{Detector: detector}
+		s = &session{Detector: detector, ref: detect.Ref{Model: v.Model, Version: v.Version}}
+		r.list.Lock()
 		r.sessions[key] = s
+		r.list.Unlock()
 	}
 	s.users++
 	return &handle{Detector: s.Detector, release: func() error {
@@ -53,16 +60,34 @@ func (r *Registry) Load(ctx context.Context, v store.ModelVersion) (detect.Detec
 		if s.users--; s.users > 0 {
 			return nil
 		}
+		r.list.Lock()
 		delete(r.sessions, key)
+		r.list.Unlock()
 		return s.Detector.Close()
 	}}, nil
 }
 
-func (r *Registry) open(ctx context.Context, v store.ModelVersion) (detect.Detector, error) {
+func (r *Registry) open(ctx context.Context, v store.ModelVersion) (*provider.Detector, error) {
 	var contract detect.Contract
 	if err := json.Unmarshal(v.Contract, &contract); err != nil {
 		return nil, fmt.Errorf("read contract of %s@%d: %w", v.Model, v.Version, err)
 	}
+	ref := detect.Ref{Model: v.Model, Version: v.Version}
+	later := context.WithoutCancel(ctx) // the file is read again when a provider breaks
+	read := func() ([]byte, error) { return r.read(later, v) }
+	tell := func(s provider.State) {
+		if r.notify != nil {
+			r.notify(running(ref, s))
+		}
+	}
+	d, err := provider.Open(ctx, provider.OpenOn(r.runtime, read, model.Options{Contract: &contract}, r.choice), r.choice, tell)
+	if err == nil && d.State().Degraded {
+		tell(d.State())
+	}
+	return d, err
+}
+
+func (r *Registry) read(ctx context.Context, v store.ModelVersion) ([]byte, error) {
 	file, size, err := r.blobs.Open(ctx, v.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("open file of model %s@%d: %w", v.Model, v.Version, err)
@@ -72,5 +97,30 @@ func (r *Registry) open(ctx context.Context, v store.ModelVersion) (detect.Detec
 	if _, err := io.ReadFull(file, data); err != nil {
 		return nil, fmt.Errorf("read file of model %s@%d: %w", v.Model, v.Version, err)
 	}
-	return model.Open(r.runtime, data, model.Options{Contract: &contract})
+	return data, nil
+}
+
+// Running tells what the open models run on, by name and version.
+func (r *Registry) Running() []pipeline.Running {
+	r.list.Lock()
+	list := []pipeline.Running{}
+	for _, s := range r.sessions {
+		list = append(list, running(s.ref, s.State()))
+	}
+	r.list.Unlock()
+	slices.SortFunc(list, func(a, b pipeline.Running) int {
+		return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Version, b.Version))
+	})
+	return list
+}
+
+func running(ref detect.Ref, s provider.State) pipeline.Running {
+	out := pipeline.Running{
+		Model: ref.Model, Version: ref.Version, Provider: string(s.Provider), Degraded: s.Degraded, Reason: s.Reason,
+		Failures: s.Failures, Moves: s.Moves,
+	}
+	for _, x := range s.Refused {
+		out.Refused = append(out.Refused, fmt.Sprintf("%s: %s", x.Provider, x.Reason))
+	}
+	return out
 }

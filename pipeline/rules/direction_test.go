@@ -33,7 +33,7 @@ var allow = map[string][]string{
 		"detect", "render/picture",
 	},
 	"pipeline/registry": {
-		"pipeline", "pipeline/frame", "pipeline/registry/...", "detect", "detect/model", "detect/ort", "store",
+		"pipeline", "pipeline/frame", "pipeline/registry/...", "detect", "detect/model", "detect/ort", "detect/provider", "store",
 	},
 	"pipeline/camera": {
 		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/decode", "pipeline/activity", "pipeline/camera/...",
@@ -49,6 +49,8 @@ var allow = map[string][]string{
 	// Scenes are painted as videos, and detectd is measured on what is in them.
 	"pipeline/scene":          {"detect", "render/video", "pipeline/scene/..."},
 	"pipeline/scene/leverage": {"pipeline", "pipeline/frame", "pipeline/scene", "pipeline/stage/...", "detect/...", "store"},
+
+	"pipeline/doctor": {"pipeline/decode", "pipeline/doctor/...", "detect/ort", "detect/provider", "store/folder"},
 
 	// The composition roots put everything together.
 	"pipeline/bench":  {"pipeline/...", "detect/...", "render/...", "store/...", "web/..."},

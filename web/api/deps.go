@@ -255,7 +255,8 @@ type SystemInfo struct {
 	MediaBytes   int64 // size of all recordings
 	MemoryBytes  int64 // resident memory of the process
 	ONNXRuntime  string
-	Provider     string // of ONNX Runtime: cpu, cuda, …
+	Provider     string             // of ONNX Runtime: cpu, cuda, …
+	Running      []pipeline.Running // the open models
 	LibAV        string
 	OpenCV       string
 	DefaultModel string // name@version

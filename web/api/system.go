@@ -11,21 +11,34 @@ import (
 
 // SystemView is the condition of the daemon and its machine.
 type SystemView struct {
-	Version      string   `json:"version" example:"0.1.0" doc:"Version of detectd."`
-	StartedAt    Time     `json:"started_at" doc:"When it was started."`
-	UptimeS      int64    `json:"uptime_s" example:"3600" doc:"Seconds since then."`
-	Listen       string   `json:"listen" example:"127.0.0.1:8080" doc:"Address of the page."`
-	Data         Disk     `json:"data" doc:"The data folder."`
-	MediaBytes   int64    `json:"media_bytes" doc:"Size of all recordings."`
-	CPUs         int      `json:"cpus" example:"8" doc:"Processors it may use."`
-	MemoryBytes  int64    `json:"memory_bytes" doc:"Memory of the process."`
-	Goroutines   int      `json:"goroutines" doc:"Goroutines of the process."`
-	ONNXRuntime  string   `json:"onnxruntime" example:"1.30.0" doc:"Version of ONNX Runtime."`
-	Provider     string   `json:"provider" example:"cpu" doc:"What ONNX Runtime runs on."`
-	LibAV        string   `json:"libav" doc:"Version of libavcodec."`
-	OpenCV       string   `json:"opencv" doc:"Version of OpenCV."`
-	ModelDefault string   `json:"model_default" example:"default@1" doc:"The model that runs where none is set."`
-	NotIncluded  []string `json:"not_included" nullable:"false" doc:"What has its place and is not part of this version."`
+	Version      string      `json:"version" example:"0.1.0" doc:"Version of detectd."`
+	StartedAt    Time        `json:"started_at" doc:"When it was started."`
+	UptimeS      int64       `json:"uptime_s" example:"3600" doc:"Seconds since then."`
+	Listen       string      `json:"listen" example:"127.0.0.1:8080" doc:"Address of the page."`
+	Data         Disk        `json:"data" doc:"The data folder."`
+	MediaBytes   int64       `json:"media_bytes" doc:"Size of all recordings."`
+	CPUs         int         `json:"cpus" example:"8" doc:"Processors it may use."`
+	MemoryBytes  int64       `json:"memory_bytes" doc:"Memory of the process."`
+	Goroutines   int         `json:"goroutines" doc:"Goroutines of the process."`
+	ONNXRuntime  string      `json:"onnxruntime" example:"1.30.0" doc:"Version of ONNX Runtime."`
+	Provider     string      `json:"provider" example:"cpu" doc:"What ONNX Runtime runs on."`
+	Running      []RunningOn `json:"running" nullable:"false" doc:"The open models and what each runs on."`
+	LibAV        string      `json:"libav" doc:"Version of libavcodec."`
+	OpenCV       string      `json:"opencv" doc:"Version of OpenCV."`
+	ModelDefault string      `json:"model_default" example:"default@1" doc:"The model that runs where none is set."`
+	NotIncluded  []string    `json:"not_included" nullable:"false" doc:"What has its place and is not part of this version."`
+}
+
+// RunningOn is what an open model runs on.
+type RunningOn struct {
+	Model    string   `json:"model" example:"default" doc:"The model."`
+	Version  int      `json:"version" example:"1" doc:"Its version."`
+	Provider string   `json:"provider" example:"cuda" doc:"The execution provider in use: cpu, cuda, tensorrt or openvino."`
+	Degraded bool     `json:"degraded" doc:"Whether a provider that was asked for, or one that had worked, does not work."`
+	Reason   string   `json:"reason,omitempty" doc:"Which, and why."`
+	Refused  []string `json:"refused" nullable:"false" doc:"Providers that were passed over, each with the reason."`
+	Failures uint64   `json:"failures" doc:"Runs that the runtime failed."`
+	Moves    uint64   `json:"moves" doc:"How often a broken provider was left for the next one."`
 }
 
 // Disk is a folder and the space of its file system.
@@ -42,11 +55,16 @@ func (s *server) routeSystem() {
 
 func (s *server) getSystem(ctx context.Context, _ *struct{}) (*answered[SystemView], error) {
 	i := s.System.Info(ctx)
+	running := []RunningOn{}
+	for _, r := range i.Running {
+		r.Refused = append([]string{}, r.Refused...)
+		running = append(running, RunningOn(r))
+	}
 	return &answered[SystemView]{Body: SystemView{
 		Version: i.Version, StartedAt: Time{i.StartedAt}, UptimeS: int64(time.Since(i.StartedAt).Seconds()), Listen: i.Listen,
 		Data:       Disk{Path: i.DataPath, FreeBytes: i.FreeBytes, TotalBytes: i.TotalBytes},
 		MediaBytes: i.MediaBytes, CPUs: runtime.GOMAXPROCS(0), MemoryBytes: i.MemoryBytes, Goroutines: runtime.NumGoroutine(),
-		ONNXRuntime: i.ONNXRuntime, Provider: i.Provider, LibAV: i.LibAV, OpenCV: i.OpenCV, ModelDefault: i.DefaultModel,
+		ONNXRuntime: i.ONNXRuntime, Provider: i.Provider, Running: running, LibAV: i.LibAV, OpenCV: i.OpenCV, ModelDefault: i.DefaultModel,
 		NotIncluded: append(later(), "access control: loopback only"),
 	}}, nil
 }

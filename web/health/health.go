@@ -5,6 +5,7 @@ package health
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -22,6 +23,13 @@ type Check struct {
 	Name string                          // key in the answer of /readyz: store, bus, detector, …
 	Run  func(ctx context.Context) error // its error's text is shown, so it holds no secret
 }
+
+// Degraded is the error of a check that passes and still has something to tell: it is
+// shown, and the daemon is ready.
+type Degraded string
+
+// Error implements error.
+func (d Degraded) Error() string { return "degraded: " + string(d) }
 
 // New returns the handler of /healthz, /readyz and /metrics.
 func New(reg *prometheus.Registry, checks []Check, log *slog.Logger) http.Handler {
@@ -54,7 +62,9 @@ func ready(w http.ResponseWriter, r *http.Request, checks []Check, log *slog.Log
 	}{Ready: true, Checks: map[string]string{}}
 	for i, c := range checks {
 		answer.Checks[c.Name] = "ok"
-		if errs[i] != nil {
+		if _, works := errors.AsType[Degraded](errs[i]); works {
+			answer.Checks[c.Name] = errs[i].Error()
+		} else if errs[i] != nil {
 			answer.Ready = false
 			answer.Checks[c.Name] = errs[i].Error()
 			log.Warn("not ready", slog.String("check", c.Name), slog.Any("error", errs[i]))

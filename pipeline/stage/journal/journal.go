@@ -27,6 +27,7 @@ const (
 	TrackEnded    = "track.ended"    // it is gone
 	ModelChanged  = "model.changed"  // a client or a camera runs another model, or with other settings
 	ModelsChanged = "models.changed" // the list of models changed
+	ModelDegraded = "model.degraded" // a model runs on another execution provider than it should
 	ResultDone    = "result.done"    // a picture or video is ready
 	ResultFailed  = "result.failed"
 	ZoneEntered   = "zone.entered"   // an object came into a zone, or appeared in it
@@ -126,7 +127,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	go func() {
 		ended <- s.bus.SubscribeAll(ctx, s.ready, func(m bus.Message) { s.take(m, time.Now()) },
 			bus.Under(bus.CameraState), bus.Under(bus.CameraChanged), bus.Under(bus.Tracks),
-			bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZoneEvents), bus.Under(bus.Gaps), bus.Space)
+			bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Providers, bus.Under(bus.Results), bus.Under(bus.ZoneEvents), bus.Under(bus.Gaps), bus.Space)
 	}()
 	tick := time.NewTicker(s.cfg.Write)
 	defer tick.Stop()

@@ -24,7 +24,7 @@ func (s *Stage) take(m bus.Message, now time.Time) {
 
 func (s *Stage) note(m bus.Message, now time.Time) error {
 	base, id := m.Subject, ""
-	if base != bus.ModelsChanged && base != bus.Space {
+	if base != bus.ModelsChanged && base != bus.Providers && base != bus.Space {
 		i := strings.LastIndexByte(m.Subject, '.')
 		base, id = m.Subject[:i], m.Subject[i+1:]
 	}
@@ -39,6 +39,8 @@ func (s *Stage) note(m bus.Message, now time.Time) error {
 		return read(m, func(v bus.Change) { s.runningModel(v, id, now) })
 	case bus.ModelsChanged:
 		return read(m, func(v bus.Change) { s.models(v, now) })
+	case bus.Providers:
+		return read(m, func(v bus.Provider) { s.provider(v, now) })
 	case bus.ZoneEvents:
 		return read(m, func(v bus.ZoneEvent) { s.zone(v) })
 	case bus.Gaps:
@@ -146,6 +148,16 @@ func (s *Stage) models(c bus.Change, now time.Time) {
 				return "the list of models changed"
 			}
 			return fmt.Sprintf("model %s was %s", c.ID, c.Action)
+		},
+	})
+}
+
+func (s *Stage) provider(p bus.Provider, now time.Time) {
+	s.add(note{
+		Event: store.Event{Time: now, Kind: ModelDegraded},
+		data:  p,
+		say: func(context.Context, *names) string {
+			return fmt.Sprintf("model %s@%d runs on %s: %s", p.Model, p.Version, p.Provider, p.Reason)
 		},
 	})
 }

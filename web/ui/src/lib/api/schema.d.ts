@@ -2361,6 +2361,40 @@ export interface components {
              */
             version?: number;
         };
+        RunningOn: {
+            /** @description Whether a provider that was asked for, or one that had worked, does not work. */
+            degraded: boolean;
+            /**
+             * Format: int64
+             * @description Runs that the runtime failed.
+             */
+            failures: number;
+            /**
+             * @description The model.
+             * @example default
+             */
+            model: string;
+            /**
+             * Format: int64
+             * @description How often a broken provider was left for the next one.
+             */
+            moves: number;
+            /**
+             * @description The execution provider in use: cpu, cuda, tensorrt or openvino.
+             * @example cuda
+             */
+            provider: string;
+            /** @description Which, and why. */
+            reason?: string;
+            /** @description Providers that were passed over, each with the reason. */
+            refused: string[];
+            /**
+             * Format: int64
+             * @description Its version.
+             * @example 1
+             */
+            version: number;
+        };
         Status: {
             /**
              * @description Whether anything moves, as far as the coded video tells. Only while idle are pictures left undecoded. Absent where everything is decoded.
@@ -2559,6 +2593,8 @@ export interface components {
              * @example cpu
              */
             provider: string;
+            /** @description The open models and what each runs on. */
+            running: components["schemas"]["RunningOn"][];
             /**
              * Format: date-time
              * @description When it was started.
