@@ -42,6 +42,8 @@ func TestUsage(t *testing.T) {
 		"no settings":     {[]string{"run", "--config", bad + ".none"}, 2, "", "bad.yaml.none"},
 		"not loopback":    {[]string{"run", "--listen", "0.0.0.0:0"}, 2, "", "access control does not exist yet"},
 		"model name":      {[]string{"models", "show", "../x"}, 2, "", "../x"},
+		"bad provider":    {[]string{"detect", "--provider", "gpu", "x.jpg"}, 2, "", "not one of auto"},
+		"bad provider 2":  {[]string{"eval", "--provider", "gpu", "--annotations", "x", "--images", "y"}, 2, "", "not one of auto"},
 		"no version":      {[]string{"models", "remove", "yolox"}, 2, "", "yolox@1"},
 	} {
 		t.Run(name, func(t *testing.T) {

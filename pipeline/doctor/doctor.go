@@ -66,8 +66,12 @@ func Examine(ctx context.Context, cfg Config) Report {
 		name string
 		look func(context.Context)
 	}{
-		{"machine", d.machine}, {"data", d.data}, {"libraries", d.libraries},
-		{"nvidia", d.nvidia}, {"onnxruntime", d.onnxruntime}, {"network", d.network},
+		{"machine", d.machine},
+		{"data", d.data},
+		{"libraries", d.libraries},
+		{"nvidia", d.nvidia},
+		{"onnxruntime", d.onnxruntime},
+		{"network", d.network},
 	} {
 		d.group = part.name
 		part.look(ctx)

@@ -63,7 +63,7 @@ func (d *doctor) nvidia(ctx context.Context) {
 		d.add(Warning, "devices", "in a container, start it with --gpus all; on the machine, reboot after a driver update", "nvidia-smi does not answer: %v", err)
 		return
 	}
-	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
 		d.ok("device", "%s", line)
 	}
 }

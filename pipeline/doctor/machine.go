@@ -98,7 +98,7 @@ func (d *doctor) quota() float64 {
 			least = q / p
 		}
 	}
-	for _, line := range strings.Split(d.file("proc/self/cgroup"), "\n") {
+	for line := range strings.SplitSeq(d.file("proc/self/cgroup"), "\n") {
 		parts := strings.SplitN(line, ":", 3)
 		if len(parts) != 3 || parts[1] != "" { // cgroup v2 has no controllers here
 			continue

@@ -12,6 +12,9 @@ import (
 
 	"detectd/detect"
 	"detectd/detect/detecttest"
+	"detectd/detect/ort"
+	"detectd/detect/provider"
+	"detectd/pipeline"
 	"detectd/pipeline/frame"
 	"detectd/store"
 	"detectd/store/blob"
@@ -110,4 +113,47 @@ func TestBrokenUploadIsNoModel(t *testing.T) {
 	r, _, _ := open(t)
 	_, err := r.Add(t.Context(), New{Name: "cut"}, iotest.TimeoutReader(strings.NewReader(strings.Repeat("x", 1<<20))))
 	require.ErrorContains(t, err, "read model")
+}
+
+// TestProviderThatDoesNotWork opens a model on a provider that this library does not
+// have: it runs all the same, and everybody is told.
+func TestProviderThatDoesNotWork(t *testing.T) {
+	r, _, _ := open(t)
+	v, err := r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(detecttest.Bright(t)))
+	require.NoError(t, err)
+	for _, c := range []struct {
+		order    []ort.Provider
+		degraded bool
+		refused  []string
+	}{
+		{[]ort.Provider{ort.CUDA}, true, []string{"cuda: "}},
+		{[]ort.Provider{ort.TensorRT, ort.OpenVINO}, true, []string{"tensorrt: ", "openvino: "}},
+		{[]ort.Provider{ort.CPU}, false, nil},
+		{nil, false, []string{"cuda: ", "openvino: "}},
+	} {
+		var told []pipeline.Running
+		r.Use(provider.Choice{Order: c.order}, func(s pipeline.Running) { told = append(told, s) })
+		d, err := r.Load(t.Context(), v)
+		require.NoError(t, err)
+		list := r.Running()
+		require.Len(t, list, 1)
+		got := list[0]
+		require.Equal(t, "bright", got.Model)
+		require.Equal(t, 1, got.Version)
+		require.Equal(t, "cpu", got.Provider)
+		require.Equal(t, c.degraded, got.Degraded)
+		require.Len(t, got.Refused, len(c.refused))
+		for i, want := range c.refused {
+			require.Contains(t, got.Refused[i], want)
+			require.Contains(t, got.Refused[i], "built without it")
+		}
+		if c.degraded {
+			require.Equal(t, []pipeline.Running{got}, told)
+			require.Contains(t, got.Reason, string(c.order[0])+" does not work here")
+		} else {
+			require.Empty(t, told)
+		}
+		require.NoError(t, d.Close())
+		require.Empty(t, r.Running())
+	}
 }

@@ -103,7 +103,7 @@ func (r *Registry) read(ctx context.Context, v store.ModelVersion) ([]byte, erro
 // Running tells what the open models run on, by name and version.
 func (r *Registry) Running() []pipeline.Running {
 	r.list.Lock()
-	list := []pipeline.Running{}
+	list := make([]pipeline.Running, 0, len(r.sessions))
 	for _, s := range r.sessions {
 		list = append(list, running(s.ref, s.State()))
 	}

@@ -55,7 +55,7 @@ func (s *server) routeSystem() {
 
 func (s *server) getSystem(ctx context.Context, _ *struct{}) (*answered[SystemView], error) {
 	i := s.System.Info(ctx)
-	running := []RunningOn{}
+	running := make([]RunningOn, 0, len(i.Running))
 	for _, r := range i.Running {
 		r.Refused = append([]string{}, r.Refused...)
 		running = append(running, RunningOn(r))

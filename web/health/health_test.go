@@ -42,6 +42,7 @@ func TestReady(t *testing.T) {
 	}{
 		{nil, 200, `{"ready":true,"checks":{}}`},
 		{[]health.Check{fine}, 200, `{"ready":true,"checks":{"store":"ok"}}`},
+		{[]health.Check{fine, {Name: "detector", Run: func(context.Context) error { return health.Degraded("default@1 runs on cpu") }}}, 200, `{"ready":true,"checks":{"store":"ok","detector":"degraded: default@1 runs on cpu"}}`},
 		{[]health.Check{fine, broken}, 503, `{"ready":false,"checks":{"store":"ok","bus":"not connected"}}`},
 	} {
 		h := health.New(prometheus.NewRegistry(), c.checks, slog.New(slog.DiscardHandler))
@@ -99,4 +100,36 @@ detectd_camera_state{camera="yard",state="refused"} 1
 	}
 	latency.Forget("door")
 	require.Zero(t, testutil.CollectAndCount(reg, "detectd_inference_latency_seconds"))
+}
+
+type running []pipeline.Running
+
+func (r running) Running() []pipeline.Running { return r }
+
+func TestProviderMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	one := pipeline.Running{Model: "default", Version: 1, Provider: "cpu", Degraded: true, Reason: "cuda broke", Failures: 7, Moves: 1}
+	other := pipeline.Running{Model: "yolox", Version: 2, Provider: "cuda"}
+	require.NoError(t, reg.Register(health.ProviderCollector(running{one, one, other})))
+	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP detectd_model_degraded 1 while the model runs on another provider than it should.
+# TYPE detectd_model_degraded gauge
+detectd_model_degraded{model="default",version="1"} 1
+detectd_model_degraded{model="yolox",version="2"} 0
+# HELP detectd_model_failed_runs_total Runs that ONNX Runtime or its provider failed.
+# TYPE detectd_model_failed_runs_total counter
+detectd_model_failed_runs_total{model="default",version="1"} 7
+detectd_model_failed_runs_total{model="yolox",version="2"} 0
+# HELP detectd_model_provider 1 for the execution provider that the model runs on.
+# TYPE detectd_model_provider gauge
+detectd_model_provider{model="default",provider="cpu",version="1"} 1
+detectd_model_provider{model="yolox",provider="cuda",version="2"} 1
+# HELP detectd_model_provider_moves_total How often a broken provider was left for the next one.
+# TYPE detectd_model_provider_moves_total counter
+detectd_model_provider_moves_total{model="default",version="1"} 1
+detectd_model_provider_moves_total{model="yolox",version="2"} 0
+`)))
+	problems, err := testutil.GatherAndLint(reg)
+	require.NoError(t, err)
+	require.Empty(t, problems)
 }

@@ -47,11 +47,11 @@ func (c *providerCollector) Collect(ch chan<- prometheus.Metric) {
 	seen := map[[2]string]bool{} // the same version may be open twice, with another contract
 	for _, r := range c.models.Running() {
 		version := strconv.Itoa(r.Version)
-		if key := [2]string{r.Model, version}; seen[key] {
+		key := [2]string{r.Model, version}
+		if seen[key] {
 			continue
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		ch <- prometheus.MustNewConstMetric(c.provider, prometheus.GaugeValue, 1, r.Model, version, r.Provider)
 		ch <- prometheus.MustNewConstMetric(c.degraded, prometheus.GaugeValue, flag(r.Degraded), r.Model, version)
 		ch <- prometheus.MustNewConstMetric(c.failures, prometheus.CounterValue, float64(r.Failures), r.Model, version)

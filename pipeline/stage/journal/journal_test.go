@@ -123,6 +123,7 @@ func TestEverythingIsLoggedInWords(t *testing.T) {
 	say(bus.RunningModel, "home", bus.Change{ClientID: "home", Action: "updated", Revision: 1})
 	b.Publish(bus.ModelsChanged, bus.Change{Action: "updated"})
 	b.Publish(bus.ModelsChanged, bus.Change{ID: "yolox", Action: "created"})
+	b.Publish(bus.Providers, bus.Provider{Model: "yolox", Version: 1, Provider: "cpu", Reason: "cuda does not work here: no driver"})
 	for _, state := range []string{"queued", "running", "done"} {
 		say(bus.Results, "r1", bus.Result{ID: "r1", Kind: "clip", CameraID: "door", State: state})
 	}
@@ -130,13 +131,14 @@ func TestEverythingIsLoggedInWords(t *testing.T) {
 	stop()
 	got, _, err := r.ListEvents(t.Context(), "", "", store.Range{}, store.Page{Limit: 1000})
 	require.NoError(t, err)
-	require.Len(t, got, 4+7)
+	require.Len(t, got, 4+8)
 	require.Subset(t, messages(got), []string{
 		"camera.changed camera Door was updated",
 		"model.changed camera Door runs version 1 of model yolox",
 		"model.changed client Home runs the newest version of model yolox",
 		"models.changed the list of models changed",
 		"models.changed model yolox was created",
+		"model.degraded model yolox@1 runs on cpu: cuda does not work here: no driver",
 		"result.done clip of camera Door is ready",
 		"result.failed video party.mp4 failed: no video stream",
 	})
