@@ -212,6 +212,7 @@ func TestSelfCheck(t *testing.T) {
 	require.Equal(t, map[string]int{"person": 1}, r.Labels)
 	require.InDelta(t, 0.9, r.Best, 1e-5)
 	require.Empty(t, r.Doubts)
+	require.Empty(t, r.Faults)
 
 	r, _, err = model.SelfCheck(t.Context(), d, []*frame.Frame{b})
 	require.NoError(t, err)
@@ -239,7 +240,8 @@ func TestDoubts(t *testing.T) {
 	}})
 	r, _, err := model.SelfCheck(t.Context(), d, []*frame.Frame{f, f})
 	require.NoError(t, err)
-	text := strings.Join(r.Doubts, "\n")
+	text := strings.Join(append(r.Faults, r.Doubts...), "\n")
+	require.Equal(t, model.Fail, r.Verdict)
 	for _, doubt := range []string{"same was found", "as many boxes as max_boxes", "smaller than a hundredth", "most scores are 1"} {
 		require.Contains(t, text, doubt)
 	}

@@ -30,8 +30,8 @@ type request struct {
 	Trial     time.Duration     `json:"trial,omitempty"`
 }
 
-// answer is what it answers.
-type answer struct {
+// outcome is what it answers.
+type outcome struct {
 	Contract detect.Contract `json:"contract"`
 	Error    string          `json:"error,omitempty"`
 	Kinds    []int           `json:"kinds,omitempty"` // in kinds
@@ -78,7 +78,7 @@ func Try(ctx context.Context, command *exec.Cmd, data []byte, o Options) (detect
 	if err := context.Cause(ctx); err != nil {
 		return detect.Contract{}, err
 	}
-	var a answer
+	var a outcome
 	if err := json.Unmarshal(out.Bytes(), &a); err != nil || ended != nil {
 		return detect.Contract{}, fmt.Errorf("%w (its trial ended with %q)", ErrCrash, command.ProcessState)
 	}
@@ -110,7 +110,7 @@ func ServeTrial(rt *ort.Runtime, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("read model: %w", err)
 	}
-	var a answer
+	var a outcome
 	d, err := Open(rt, data, Options{
 		Family: r.Family, Overrides: r.Overrides, Contract: r.Contract, Session: ort.Options{Trial: r.Trial},
 	})

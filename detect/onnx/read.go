@@ -262,7 +262,7 @@ func readValue(data []byte) (Value, error) {
 			case 1:
 				d.Size = int64(f.num)
 			case 2:
-				d.Symbol = string(f.bytes)
+				d = Dim{Symbol: string(f.bytes)}
 			}
 			return nil
 		})

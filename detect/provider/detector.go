@@ -184,6 +184,9 @@ func (d *Detector) move(ctx context.Context, broken *running, cause error) {
 	}
 }
 
+// Unwrap is the model on its present provider. It is closed when that breaks.
+func (d *Detector) Unwrap() detect.Detector { return d.current.Load().Detector }
+
 // MaxBatch implements detect.Detector.
 func (d *Detector) MaxBatch() int { return d.current.Load().MaxBatch() }
 

@@ -136,6 +136,6 @@ func (h *halving) in(name string, toHalf bool) string {
 
 func (h *halving) cast(from, to string, number int64) {
 	h.Nodes = append(h.Nodes, onnx.Node{
-		Op: "Cast", Name: to, Inputs: []string{from}, Outputs: []string{to}, Attrs: map[string]any{"to": number},
+		Op: "Cast", Name: to + " cast", Inputs: []string{from}, Outputs: []string{to}, Attrs: map[string]any{"to": number},
 	})
 }

@@ -233,4 +233,3 @@ func (q *quantizing) follows(n *onnx.Node) bool {
 	}
 	return true
 }
-

@@ -79,6 +79,7 @@ func openFolderBook(ctx context.Context, e *env, data string) (b *folderBook, er
 	}
 	b.Registry = registry.Open(b.runtime, b.records, b.blobs)
 	b.Isolate(e.trial(""))
+	b.CheckWith(daemon.ModelCheck)
 	return b, daemon.AddDefaultModel(ctx, b.Registry)
 }
 
@@ -164,7 +165,7 @@ func (b *daemonBook) Add(ctx context.Context, m registry.New, file io.Reader) (s
 		return store.ModelVersion{}, errors.New("the daemon's answer names no version")
 	}
 	v := answer.Versions[0]
-	added := store.ModelVersion{Model: answer.Name, Version: v.Version, SHA256: v.SHA256, Size: v.Bytes, Family: v.Family}
+	added := store.ModelVersion{Model: answer.Name, Version: v.Version, SHA256: v.SHA256, Size: v.Bytes, Family: v.Family, Check: v.Check}
 	if status == http.StatusOK {
 		return added, store.ErrExists
 	}
@@ -277,7 +278,7 @@ func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string, 
 			return nil, err
 		}
 	}
-	if strings.HasSuffix(file, ".onnx") || strings.ContainsRune(file, filepath.Separator) {
+	if isModelFile(file) {
 		return openOn(ctx, e, rt, file, func() ([]byte, error) { return os.ReadFile(file) }, choice)
 	}
 	ref, err := detect.ParseRef(name)
@@ -308,6 +309,11 @@ func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string, 
 		fmt.Fprintf(e.stderr, "detectd: model %s@%d runs on %s: %s\n", r.Model, r.Version, r.Provider, r.Reason)
 	})
 	return models.Load(ctx, v)
+}
+
+// isModelFile tells the name of a file from that of a model.
+func isModelFile(name string) bool {
+	return strings.HasSuffix(name, ".onnx") || strings.ContainsRune(name, filepath.Separator)
 }
 
 // running asks the daemon what its models run on.

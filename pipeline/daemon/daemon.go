@@ -180,6 +180,7 @@ func (d *Daemon) openDetection(context.Context) error {
 		return err
 	}
 	d.registry.Use(choice, d.degraded)
+	d.registry.CheckWith(ModelCheck)
 	return nil
 }
 

@@ -1,9 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"detectd/detect"
+	"detectd/detect/model"
+	"detectd/pipeline/modelcheck"
 )
 
 // DefaultModelFile is the file of the model that came with the program.
@@ -34,3 +39,13 @@ func findShare(name string) (string, error) {
 
 // DemoVideoFile is the video of the demo camera.
 func DemoVideoFile() (string, error) { return findShare(demoVideo) }
+
+// ModelCheck is the self-check of a new model, on the demo video; without that
+// one, on a generated picture.
+func ModelCheck(ctx context.Context, d detect.Detector) (model.Report, []byte, error) {
+	video, err := DemoVideoFile()
+	if err != nil {
+		video = ""
+	}
+	return modelcheck.Run(ctx, d, video)
+}

@@ -54,6 +54,7 @@ type Registry struct {
 	trial   func(context.Context) *exec.Cmd
 	choice  provider.Choice
 	notify  func(pipeline.Running) // nil tells nobody
+	check   Check
 
 	mu sync.Mutex // held while a file is added or removed, so that neither takes the other's file
 
@@ -78,6 +79,15 @@ func (r *Registry) Isolate(trial func(context.Context) *exec.Cmd) { r.trial = tr
 func (r *Registry) Use(c provider.Choice, notify func(pipeline.Running)) {
 	r.choice, r.notify = c, notify
 }
+
+// Check runs a detector's self-check. It returns the report and a JPEG of the
+// picture with what was found.
+type Check func(ctx context.Context, d detect.Detector) (report model.Report, overlay []byte, err error)
+
+// CheckWith has every new version go through a self-check, whose report and
+// picture are stored with it. A failed one does not keep a version from being
+// added: the pictures may show nothing of what the model is for. Call it before Add.
+func (r *Registry) CheckWith(check Check) { r.check = check }
 
 // Add reads an ONNX file, finds out how to use it, runs it once, and stores it
 // as a new version of the model. The same file again gives the version that has
@@ -116,8 +126,9 @@ func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelV
 		return store.ModelVersion{}, err
 	}
 	contract := detector.Contract()
-	if err := detector.Close(); err != nil {
-		return store.ModelVersion{}, fmt.Errorf("close model: %w", err)
+	report, overlay, err := r.selfCheck(ctx, detector)
+	if err := errors.Join(err, detector.Close()); err != nil {
+		return store.ModelVersion{}, err
 	}
 	text, err := json.Marshal(contract)
 	if err != nil {
@@ -129,16 +140,40 @@ func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelV
 	if err != nil {
 		return store.ModelVersion{}, fmt.Errorf("store model file: %w", err)
 	}
+	picture := ""
+	if len(overlay) > 0 {
+		if picture, _, err = r.blobs.Put(ctx, bytes.NewReader(overlay)); err != nil {
+			return store.ModelVersion{}, errors.Join(fmt.Errorf("store picture of the self-check: %w", err), r.dropFile(context.WithoutCancel(ctx), sha))
+		}
+	}
 	v, err := r.records.AddModelVersion(ctx,
 		store.Model{Name: m.Name, Description: m.Description},
 		store.ModelVersion{
 			Model: m.Name, SHA256: sha, Size: size, Family: contract.Family,
 			Licence: m.Licence, Source: m.Source, Contract: text, Lineage: model.Lineage(data),
+			Check: report, Overlay: picture,
 		})
 	if err != nil && !errors.Is(err, store.ErrExists) {
-		return v, errors.Join(err, r.dropFile(context.WithoutCancel(ctx), sha))
+		ctx = context.WithoutCancel(ctx)
+		return v, errors.Join(err, r.dropFile(ctx, sha), r.dropFile(ctx, picture))
 	}
 	return v, err
+}
+
+// selfCheck returns the report as JSON and the picture; nothing without a check.
+func (r *Registry) selfCheck(ctx context.Context, d detect.Detector) (json.RawMessage, []byte, error) {
+	if r.check == nil {
+		return nil, nil, nil
+	}
+	report, overlay, err := r.check(ctx, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := json.Marshal(report)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode self-check: %w", err)
+	}
+	return text, overlay, nil
 }
 
 // sameFile finds the version of the model that has this file; version 0 when none has.
@@ -168,11 +203,14 @@ func (r *Registry) Remove(ctx context.Context, name string, version int) error {
 	if err := r.records.DeleteModelVersion(ctx, name, v.Version); err != nil {
 		return err
 	}
-	return r.dropFile(ctx, v.SHA256)
+	return errors.Join(r.dropFile(ctx, v.SHA256), r.dropFile(ctx, v.Overlay))
 }
 
 // dropFile deletes a file that nothing refers to. mu is held.
 func (r *Registry) dropFile(ctx context.Context, sha string) error {
+	if sha == "" {
+		return nil
+	}
 	used, err := r.records.BlobInUse(ctx, sha)
 	if err != nil || used {
 		return err

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"detectd/detect"
 	"detectd/detect/detecttest"
+	"detectd/detect/model"
 	"detectd/detect/ort"
 	"detectd/detect/provider"
 	"detectd/pipeline"
@@ -75,6 +78,36 @@ func TestAddLoadRemove(t *testing.T) {
 	_, _, err = blobs.Open(t.Context(), v.SHA256)
 	require.ErrorIs(t, err, store.ErrNotFound)
 	require.NoError(t, records.Ping(t.Context()))
+}
+
+// TestSelfCheckIsStored keeps the report and the picture with the version, and
+// what the file says it was derived from.
+func TestSelfCheckIsStored(t *testing.T) {
+	r, _, blobs := open(t)
+	r.CheckWith(func(_ context.Context, d detect.Detector) (model.Report, []byte, error) {
+		return model.Report{Verdict: model.Unsure, Doubts: []string{d.Contract().Family}}, []byte("a picture"), nil
+	})
+	file, err := model.Seal(detecttest.Bright(t), detecttest.BrightContract(), detect.Lineage{Parent: "x@1", Method: "fp16"})
+	require.NoError(t, err)
+	v, err := r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
+	require.NoError(t, err)
+	require.Contains(t, string(v.Check), `"verdict":"unsure"`)
+	require.JSONEq(t, `{"parent":"x@1","parent_sha256":"","method":"fp16"}`, string(v.Lineage))
+	picture, size, err := blobs.Open(t.Context(), v.Overlay)
+	require.NoError(t, err)
+	require.EqualValues(t, 9, size)
+	require.NoError(t, picture.Close())
+	require.NoError(t, r.Remove(t.Context(), "bright", 1))
+	_, _, err = blobs.Open(t.Context(), v.Overlay)
+	require.ErrorIs(t, err, store.ErrNotFound)
+
+	r.CheckWith(func(context.Context, detect.Detector) (model.Report, []byte, error) {
+		return model.Report{}, nil, errors.New("no luck")
+	})
+	_, err = r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
+	require.EqualError(t, err, "no luck")
+	_, err = r.Find(t.Context(), detect.Ref{Model: "bright"})
+	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
 func TestRefusedFilesChangeNothing(t *testing.T) {

@@ -67,6 +67,9 @@ func (r *Registry) Load(ctx context.Context, v store.ModelVersion) (detect.Detec
 	}}, nil
 }
 
+// Unwrap is the detector that is shared.
+func (h *handle) Unwrap() detect.Detector { return h.Detector }
+
 func (r *Registry) open(ctx context.Context, v store.ModelVersion) (*provider.Detector, error) {
 	var contract detect.Contract
 	if err := json.Unmarshal(v.Contract, &contract); err != nil {

@@ -32,6 +32,9 @@ var allow = map[string][]string{
 		"pipeline", "pipeline/frame", "pipeline/source/file", "pipeline/decode", "pipeline/offline/...",
 		"detect", "render/picture",
 	},
+	"pipeline/modelcheck": {
+		"pipeline/frame", "pipeline/offline", "detect", "detect/model", "render", "render/draw", "render/picture",
+	},
 	"pipeline/registry": {
 		"pipeline", "pipeline/frame", "pipeline/registry/...", "detect", "detect/model", "detect/ort", "detect/provider", "store",
 	},

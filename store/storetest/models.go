@@ -77,6 +77,26 @@ func runningModelRace(t *testing.T, s store.Records) {
 	require.Equal(t, current, history[0])
 }
 
+// modelChecks adds a derived version with a self-check, and takes it away.
+func modelChecks(t *testing.T, s store.Records) {
+	t.Helper()
+	v, err := s.AddModelVersion(t.Context(), store.Model{Name: "checked"}, store.ModelVersion{
+		SHA256: "cc", Contract: []byte(`{}`), Lineage: []byte(`{"parent":"checked@2"}`), Check: []byte(`{"verdict":"pass"}`), Overlay: "dd",
+	})
+	require.NoError(t, err)
+	got, err := s.ModelVersion(t.Context(), "checked", v.Version)
+	require.NoError(t, err)
+	require.Equal(t, v, got)
+	require.JSONEq(t, `{"parent":"checked@2"}`, string(got.Lineage))
+	used, err := s.BlobInUse(t.Context(), "dd")
+	require.NoError(t, err)
+	require.True(t, used, "by the self-check's picture")
+	require.NoError(t, s.DeleteModelVersion(t.Context(), "checked", v.Version))
+	used, err = s.BlobInUse(t.Context(), "dd")
+	require.NoError(t, err)
+	require.False(t, used)
+}
+
 func models(t *testing.T, s store.Records) {
 	ctx := t.Context()
 	all, err := s.ListModels(ctx)
@@ -111,6 +131,7 @@ func models(t *testing.T, s store.Records) {
 	require.Equal(t, "of m", all[1].Description)
 	require.Equal(t, []store.ModelVersion{two, one}, all[1].Versions)
 
+	modelChecks(t, s)
 	used, err := s.BlobInUse(ctx, "aa")
 	require.NoError(t, err)
 	require.True(t, used)

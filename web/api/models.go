@@ -24,16 +24,18 @@ type Model struct {
 
 // ModelVersion is one immutable model file.
 type ModelVersion struct {
-	Version   int        `json:"version" example:"1" doc:"Counts from 1."`
-	SHA256    string     `json:"sha256" doc:"Of the ONNX file."`
-	Bytes     int64      `json:"bytes" doc:"Size of the ONNX file."`
-	Family    string     `json:"family" example:"ssd" doc:"How its outputs are read."`
-	Licence   string     `json:"licence" example:"Apache-2.0" doc:"Under which terms it may be used."`
-	Source    string     `json:"source" doc:"Where the file came from."`
-	Labels    []string   `json:"labels" nullable:"false" doc:"What it can find, by class id."`
-	Input     ModelInput `json:"input" doc:"The picture it wants."`
-	CreatedAt Time       `json:"created_at" doc:"When it was added."`
-	Running   []string   `json:"running" nullable:"false" example:"harbour/door" doc:"Cameras that it is set to run on, as client/camera."`
+	Version   int         `json:"version" example:"1" doc:"Counts from 1."`
+	SHA256    string      `json:"sha256" doc:"Of the ONNX file."`
+	Bytes     int64       `json:"bytes" doc:"Size of the ONNX file."`
+	Family    string      `json:"family" example:"ssd" doc:"How its outputs are read."`
+	Licence   string      `json:"licence" example:"Apache-2.0" doc:"Under which terms it may be used."`
+	Source    string      `json:"source" doc:"Where the file came from."`
+	Labels    []string    `json:"labels" nullable:"false" doc:"What it can find, by class id."`
+	Input     ModelInput  `json:"input" doc:"The picture it wants."`
+	Lineage   *Lineage    `json:"lineage,omitempty" doc:"What it was derived from; absent for a file of its own."`
+	Check     *ModelCheck `json:"check,omitempty" doc:"What its self-check found when it was added; absent when there was none."`
+	CreatedAt Time        `json:"created_at" doc:"When it was added."`
+	Running   []string    `json:"running" nullable:"false" example:"harbour/door" doc:"Cameras that it is set to run on, as client/camera."`
 }
 
 // ModelInput is the picture a model wants.
@@ -48,6 +50,12 @@ type ModelInput struct {
 // ModelPath is the model in a path.
 type ModelPath struct {
 	ModelName string `path:"model_name" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"default" doc:"The model's name."`
+}
+
+// VersionPath is one version of a model in a path.
+type VersionPath struct {
+	ModelPath
+	Version int `path:"version" minimum:"1" example:"1" doc:"The version."`
 }
 
 func (s *server) routeModels() {
@@ -65,6 +73,7 @@ func (s *server) routeModels() {
 	again := *s.huma.OpenAPI().Paths[add.Path].Post.Responses["201"]
 	again.Description = "This file is registered already."
 	s.huma.OpenAPI().Paths[add.Path].Post.Responses["200"] = &again
+	s.routeModelChecks()
 	huma.Register(s.huma, operation(http.MethodDelete, "/models/{model_name}/versions/{version}", "delete-model-version", tag,
 		"Delete a model version", "Deletes a version with its file. 409 while it runs anywhere.", 404, 409), s.deleteModelVersion)
 }
@@ -148,11 +157,7 @@ func (s *server) addModel(ctx context.Context, in *struct {
 	}{status, base + "/models/" + in.Name, m}, nil
 }
 
-func (s *server) deleteModelVersion(ctx context.Context, in *struct {
-	ModelPath
-	Version int `path:"version" minimum:"1" example:"1" doc:"The version."`
-},
-) (*struct{}, error) {
+func (s *server) deleteModelVersion(ctx context.Context, in *VersionPath) (*struct{}, error) {
 	if err := s.Models.Remove(ctx, in.ModelName, in.Version); err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -217,7 +222,8 @@ func newModel(m store.Model, running map[versionKey][]string) Model {
 		at := running[versionKey{m.Name, v.Version}]
 		out.Versions = append(out.Versions, ModelVersion{
 			Version: v.Version, SHA256: v.SHA256, Bytes: v.Size, Family: v.Family, Licence: v.Licence, Source: v.Source,
-			Labels: append([]string{}, c.Labels...), CreatedAt: Time{v.CreatedAt}, Running: append([]string{}, at...),
+			Labels: append([]string{}, c.Labels...), CreatedAt: Time{v.CreatedAt},
+			Lineage: newLineage(v), Check: newModelCheck(v), Running: append([]string{}, at...),
 			Input: ModelInput{
 				Width: c.Input.Width, Height: c.Input.Height, Layout: string(c.Input.Layout),
 				Colour: string(c.Input.Colour), Resize: string(c.Input.Resize),

@@ -179,10 +179,16 @@ func (w *World) Add(ctx context.Context, m api.NewModel, r io.Reader) (store.Mod
 	case !bytes.HasPrefix(data, []byte("ONNX")):
 		return store.ModelVersion{}, fmt.Errorf("%s: %w", m.Name, detect.ErrNotONNX)
 	}
-	return w.Records.AddModelVersion(ctx, store.Model{Name: m.Name, Description: m.Description}, store.ModelVersion{
+	v := store.ModelVersion{
 		Model: m.Name, SHA256: w.Blobs.Add(data), Size: int64(len(data)), Family: "ssd", Licence: m.Licence, Source: m.Source,
 		Contract: []byte(`{"family":"ssd","labels":["person","car"],"input":{"name":"x","width":300,"height":300,"layout":"nhwc","colour":"rgb","resize":"stretch"}}`),
-	})
+	}
+	if bytes.HasPrefix(data, []byte("ONNX checked")) {
+		v.Overlay = w.Blobs.Add([]byte("JPEG"))
+		v.Check = []byte(`{"verdict":"fail","found":2,"labels":{"person":2},"best":0.5,"followed":-1,"faults":["red is blue"],"doubts":[],"notes":[]}`)
+		v.Lineage = []byte(`{"parent":"default@1","parent_sha256":"aa","method":"fp16"}`)
+	}
+	return w.Records.AddModelVersion(ctx, store.Model{Name: m.Name, Description: m.Description}, v)
 }
 
 // Remove implements api.Models.

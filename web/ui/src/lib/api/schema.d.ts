@@ -513,6 +513,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{model_name}/versions/{version}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a version's self-check
+         * @description What the self-check found when the version was added. 404 when there was none.
+         */
+        get: operations["get-model-check"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/versions/{version}/check/overlay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the picture of a self-check
+         * @description A JPEG with the boxes that the version has found in the check's picture.
+         */
+        get: operations["get-model-check-overlay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recordings": {
         parameters: {
             query?: never;
@@ -1644,6 +1684,27 @@ export interface components {
              */
             to: number[];
         };
+        Lineage: {
+            /** @description Digest of the calibration pictures. */
+            calibration_sha256?: string;
+            /**
+             * @description What was done with it.
+             * @example fp16
+             */
+            method: string;
+            /**
+             * @description The version it was made from.
+             * @example default@1
+             */
+            parent: string;
+            /** @description Of that version's file. */
+            parent_sha256: string;
+            /**
+             * Format: int64
+             * @description Calibration pictures.
+             */
+            pictures?: number;
+        };
         ListAnnotation: {
             /** @description The items of this page. */
             items: components["schemas"]["Annotation"][];
@@ -1780,6 +1841,43 @@ export interface components {
             /** @description Its versions, newest first. */
             versions: components["schemas"]["ModelVersion"][];
         };
+        ModelCheck: {
+            /**
+             * Format: double
+             * @description Highest score.
+             */
+            best: number;
+            /** @description Why nothing can be said. */
+            doubts: string[];
+            /** @description Why the contract is wrong. */
+            faults: string[];
+            /**
+             * Format: double
+             * @description Part of what is found that is found again when the picture is mirrored and shifted; -1 when nothing is found.
+             */
+            followed: number;
+            /**
+             * Format: int64
+             * @description Detections in the picture.
+             */
+            found: number;
+            /** @description Detections by label. */
+            labels: {
+                [key: string]: number;
+            };
+            /** @description What the picture does not tell. */
+            notes: string[];
+            /**
+             * @description The picture with what was found, to be looked at.
+             * @example /api/v1/models/default/versions/1/check/overlay
+             */
+            overlay?: string;
+            /**
+             * @description pass: what it finds makes sense; unsure: the picture does not tell; fail: its contract is wrong, or the model is.
+             * @enum {string}
+             */
+            verdict: "pass" | "unsure" | "fail";
+        };
         ModelInput: {
             /**
              * @description Order of the colour channels.
@@ -1815,6 +1913,8 @@ export interface components {
              * @description Size of the ONNX file.
              */
             bytes: number;
+            /** @description What its self-check found when it was added; absent when there was none. */
+            check?: components["schemas"]["ModelCheck"];
             /**
              * Format: date-time
              * @description When it was added.
@@ -1835,6 +1935,8 @@ export interface components {
              * @example Apache-2.0
              */
             licence: string;
+            /** @description What it was derived from; absent for a file of its own. */
+            lineage?: components["schemas"]["Lineage"];
             /**
              * @description Cameras that it is set to run on, as client/camera.
              * @example [
@@ -4835,6 +4937,133 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-model-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCheck"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-model-check-overlay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description The part asked for. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description Not changed. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The range is not in the file. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Unprocessable Entity */
             422: {
