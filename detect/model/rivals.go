@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -59,9 +60,7 @@ func outputRivals(c detect.Contract) (list []rival) {
 	add := func(change string, edit func(*detect.Contract)) {
 		other := c
 		other.Params = map[string]float64{}
-		for k, v := range c.Params {
-			other.Params[k] = v
-		}
+		maps.Copy(other.Params, c.Params)
 		edit(&other)
 		list = append(list, rival{contract: other, change: change})
 	}
@@ -139,7 +138,7 @@ func colourChange(in detect.Input) string { return "input.colour=" + string(in.C
 
 func scaleChange(in detect.Input) string {
 	list := func(v [3]float32) string {
-		var parts []string
+		parts := make([]string, 0, len(v))
 		for _, x := range v {
 			parts = append(parts, strconv.FormatFloat(float64(x), 'g', -1, 32))
 		}

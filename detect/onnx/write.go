@@ -236,19 +236,20 @@ func (t *Tensor) encode() ([]byte, error) {
 	}
 	var raw []byte
 	kind, got := int64(1), int64(len(t.Floats))
-	if t.Type != "" {
+	switch {
+	case t.Type != "":
 		kind = int64(slices.Index(elemTypes[:], t.Type))
 		size := int64(elemSize(t.Type))
 		if size == 0 || int64(len(t.Raw))%size != 0 {
 			return nil, fmt.Errorf("encode tensor %q: %d bytes of %q", t.Name, len(t.Raw), t.Type)
 		}
 		got, raw = int64(len(t.Raw))/size, t.Raw
-	} else if t.Ints != nil {
+	case t.Ints != nil:
 		kind, got = 7, int64(len(t.Ints))
 		for _, v := range t.Ints {
 			raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
 		}
-	} else {
+	default:
 		raw = make([]byte, 0, 4*len(t.Floats))
 		for _, v := range t.Floats {
 			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))

@@ -212,7 +212,7 @@ func passes(n *onnx.Node) bool {
 
 // follows tells operators between 8-bit ones that are computed in 8 bits too.
 func (q *quantizing) follows(n *onnx.Node) bool {
-	dynamic := 0
+	var dynamic int // inputs that must be in 8 bits
 	switch n.Op {
 	case "Add", "Mul":
 		dynamic = 2

@@ -61,7 +61,7 @@ type commands struct {
 	Detect      detectCommand      `cmd:"" help:"Detect objects in files, folders or streams, without a daemon."`
 	Eval        evalCommand        `cmd:"" help:"Measure a model on pictures whose objects are known: the figures of COCO."`
 	Simulate    simulateCommand    `cmd:"" help:"Serve files as RTSP cameras."`
-	Models      modelsCommand      `cmd:"" help:"List, show, add and remove models."`
+	Models      modelsCommand      `cmd:"" help:"List, show, add, check, quantize and remove models."`
 	Backup      backupCommand      `cmd:"" help:"Write all that must last into one file, also while the daemon runs."`
 	Restore     restoreCommand     `cmd:"" help:"Make a data folder of a backup."`
 	Check       checkCommand       `cmd:"" help:"Compare records with files, and say or repair what is wrong."`

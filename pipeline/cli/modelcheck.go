@@ -112,7 +112,7 @@ func printReport(w io.Writer, name string, r model.Report) error {
 			fmt.Fprintf(&text, "  %s\n", line)
 		}
 	}
-	var found []string
+	found := make([]string, 0, len(r.Labels))
 	for _, label := range slices.Sorted(maps.Keys(r.Labels)) {
 		found = append(found, fmt.Sprintf("%d %s", r.Labels[label], label))
 	}

@@ -65,7 +65,7 @@ func (i *Inspection) Integrity(ctx context.Context) ([]string, error) {
 type File struct {
 	Name  string // address of a blob, or path below the media folder
 	Bytes int64  // -1: the row does not say
-	Kind  string // of the row: model, result or segment
+	Kind  string // of the row: model, overlay (the picture of a model's self-check), result or segment
 	ID    string // of the row
 }
 
@@ -76,6 +76,7 @@ func (f File) Row() string { return f.Kind + " " + f.ID }
 func (i *Inspection) Blobs(ctx context.Context) ([]File, error) {
 	return list(ctx, i.db, scanFile, "blobs", `
 		SELECT sha256, size, 'model', model || '@' || version FROM model_versions
+		UNION ALL SELECT overlay, -1, 'overlay', model || '@' || version FROM model_versions WHERE overlay <> ''
 		UNION ALL SELECT sha256, bytes, 'result', id FROM results WHERE sha256 <> ''
 		UNION ALL SELECT input, -1, 'result', id FROM results WHERE input <> ''`)
 }
