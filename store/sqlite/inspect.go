@@ -74,11 +74,19 @@ func (f File) Row() string { return f.Kind + " " + f.ID }
 
 // Blobs lists the blobs that rows name, each once for each row.
 func (i *Inspection) Blobs(ctx context.Context) ([]File, error) {
-	return list(ctx, i.db, scanFile, "blobs", `
+	query := `
 		SELECT sha256, size, 'model', model || '@' || version FROM model_versions
-		UNION ALL SELECT overlay, -1, 'overlay', model || '@' || version FROM model_versions WHERE overlay <> ''
 		UNION ALL SELECT sha256, bytes, 'result', id FROM results WHERE sha256 <> ''
-		UNION ALL SELECT input, -1, 'result', id FROM results WHERE input <> ''`)
+		UNION ALL SELECT input, -1, 'result', id FROM results WHERE input <> ''`
+	var pictures bool // databases before migration 3 have none of self-checks
+	err := i.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pragma_table_info('model_versions') WHERE name = 'overlay')`).Scan(&pictures)
+	if err != nil {
+		return nil, fmt.Errorf("list blobs: %w", err)
+	}
+	if pictures {
+		query += ` UNION ALL SELECT overlay, -1, 'overlay', model || '@' || version FROM model_versions WHERE overlay <> ''`
+	}
+	return list(ctx, i.db, scanFile, "blobs", query)
 }
 
 // Segments lists the files of the recordings.
