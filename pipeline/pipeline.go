@@ -5,9 +5,11 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"detectd/pipeline/frame"
@@ -35,6 +37,18 @@ type Format struct {
 	ParameterSets [][]byte
 	// Extra is libav extradata for codecs other than the three above (files only).
 	Extra []byte
+	// Orientation and Aspect are what the container says of the pictures (files only):
+	// how to turn them, and the width of a pixel by its height. A zero Aspect leaves
+	// it to the coded video, a zero Orientation means upright.
+	Orientation frame.Orientation
+	Aspect      [2]int
+}
+
+// Equal tells whether two formats are the same in everything.
+func (f Format) Equal(g Format) bool {
+	return f.Codec == g.Codec && f.Width == g.Width && f.Height == g.Height &&
+		f.Orientation == g.Orientation && f.Aspect == g.Aspect && bytes.Equal(f.Extra, g.Extra) &&
+		slices.EqualFunc(f.ParameterSets, g.ParameterSets, bytes.Equal)
 }
 
 // Unit is one access unit: one coded picture.

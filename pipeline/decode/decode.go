@@ -204,6 +204,10 @@ func (d *Decoder) exchange(pkt *astiav.Packet, emit func(*frame.Frame)) (err err
 		f.Meta = d.metas[uint64(f.AV().Pts())%metaSlots]
 		f.Seq = d.seq
 		f.Damaged = f.Damaged || concealed(f.AV())
+		f.Orientation = d.format.Orientation
+		if a := d.format.Aspect; a[0] > 0 && a[1] > 0 {
+			f.AV().SetSampleAspectRatio(astiav.NewRational(a[0], a[1]))
+		}
 		emit(f)
 	}
 	d.ready = d.ready[:0]

@@ -7,6 +7,7 @@ import (
 	"detectd/pipeline"
 	"detectd/pipeline/decode"
 	"detectd/pipeline/frame"
+	"detectd/render/pixel"
 )
 
 // decoding is a sink that decodes on the source's goroutine.
@@ -33,9 +34,24 @@ func (d *decoding) Unit(u pipeline.Unit) {
 	if d.decoder == nil {
 		return
 	}
-	if err := d.decoder.Decode(u, d.emit); err != nil {
+	if err := d.decoder.Decode(u, d.upright); err != nil {
 		d.corrupt++
 	}
+}
+
+// upright emits a frame as players show it.
+func (d *decoding) upright(f *frame.Frame) {
+	if f.Orientation <= frame.Upright {
+		d.emit(f)
+		return
+	}
+	turned, err := pixel.Upright(f, d.pool)
+	f.Release()
+	if err != nil {
+		d.fail(err)
+		return
+	}
+	d.emit(turned)
 }
 
 // end hands out what the decoder holds and frees it.
@@ -43,7 +59,7 @@ func (d *decoding) end() {
 	if d.decoder == nil {
 		return
 	}
-	if err := d.decoder.Flush(d.emit); err != nil {
+	if err := d.decoder.Flush(d.upright); err != nil {
 		d.corrupt++
 	}
 	d.decoder.Close()

@@ -30,7 +30,7 @@ var allow = map[string][]string{
 	"pipeline/playback": {"pipeline", "pipeline/frame", "pipeline/decode", "pipeline/playback/..."},
 	"pipeline/offline": {
 		"pipeline", "pipeline/frame", "pipeline/source/file", "pipeline/decode", "pipeline/offline/...",
-		"detect", "render/picture",
+		"detect", "render/picture", "render/pixel",
 	},
 	"pipeline/modelcheck": {
 		"pipeline/frame", "pipeline/offline", "detect", "detect/model", "render", "render/draw", "render/picture",

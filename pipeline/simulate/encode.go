@@ -20,6 +20,8 @@ type encoderConfig struct {
 	global        bool // parameter sets go to the container's header
 	bitrate       int  // bits per second, constant; 0: constant quality
 	padded        bool // with filler
+	aspect        [2]int
+	interlaced    bool
 }
 
 // encoder is an open libav video encoder whose time base is one frame.
@@ -58,6 +60,9 @@ func newEncoder(cfg encoderConfig) (*encoder, error) {
 	if cfg.codec == pipeline.MJPEG {
 		cc.SetPixelFormat(astiav.PixelFormatYuvj420P)
 	}
+	if cfg.aspect[0] > 0 {
+		cc.SetSampleAspectRatio(astiav.NewRational(cfg.aspect[0], cfg.aspect[1]))
+	}
 	if cfg.bitrate > 0 {
 		cc.SetBitRate(int64(cfg.bitrate))
 	}
@@ -84,6 +89,9 @@ func encoderOptions(cfg encoderConfig) map[string]string {
 	switch cfg.codec {
 	case pipeline.H264:
 		params := "scenecut=0:b-adapt=0:b-pyramid=none:force-cfr=1:bframes=" + b
+		if cfg.interlaced {
+			params += ":tff=1"
+		}
 		if cfg.bitrate > 0 {
 			kilobits := strconv.Itoa(cfg.bitrate / 1000)
 			params += ":vbv-maxrate=" + kilobits + ":vbv-bufsize=" + kilobits

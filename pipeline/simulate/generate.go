@@ -7,6 +7,7 @@ package simulate
 import "C"
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -14,6 +15,7 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"detectd/pipeline"
+	"detectd/pipeline/frame"
 )
 
 // Spec describes a test video. Zero fields take the defaults in the comments.
@@ -31,6 +33,10 @@ type Spec struct {
 	Scene   *Scene         // what happens in front of a camera, instead of the shapes
 	Bitrate int            // bits per second at most and about always (H.264); 0: constant quality
 	Padded  bool           // the rate is kept by filler where the picture needs less
+
+	Orientation frame.Orientation // how players turn it (mp4); 0: not at all
+	Aspect      [2]int            // width of a pixel by its height; 0: square
+	Interlaced  bool              // coded as fields, the upper first (H.264)
 }
 
 func (s Spec) withDefaults() Spec {
@@ -67,12 +73,13 @@ func Generate(path string, spec Spec) (err error) {
 		codec: spec.Codec, width: spec.Width, height: spec.Height,
 		rate: astiav.NewRational(spec.FPS, 1), gop: spec.GOP, bframes: spec.BFrames,
 		global: mux.OutputFormat().Flags().Has(astiav.IOFormatFlagGlobalheader), bitrate: spec.Bitrate, padded: spec.Padded,
+		aspect: spec.Aspect, interlaced: spec.Interlaced,
 	})
 	if err != nil {
 		return err
 	}
 	defer enc.close()
-	write, err := openMuxer(mux, path, enc)
+	write, err := openMuxer(mux, path, enc, spec.Orientation)
 	if err != nil {
 		return err
 	}
@@ -84,7 +91,7 @@ func Generate(path string, spec Spec) (err error) {
 }
 
 // openMuxer creates the file and returns the function that adds a packet to it.
-func openMuxer(mux *astiav.FormatContext, path string, enc *encoder) (func(*astiav.Packet) error, error) {
+func openMuxer(mux *astiav.FormatContext, path string, enc *encoder, o frame.Orientation) (func(*astiav.Packet) error, error) {
 	stream := mux.NewStream(nil)
 	if err := enc.cc.ToCodecParameters(stream.CodecParameters()); err != nil {
 		return nil, fmt.Errorf("copy codec parameters: %w", err)
@@ -92,6 +99,12 @@ func openMuxer(mux *astiav.FormatContext, path string, enc *encoder) (func(*asti
 	stream.CodecParameters().SetCodecTag(0)
 	stream.SetTimeBase(enc.cc.TimeBase())
 	stream.SetAvgFrameRate(enc.cc.Framerate())
+	stream.SetSampleAspectRatio(enc.cc.SampleAspectRatio())
+	if m := displayMatrix(o); m != nil {
+		if err := stream.AddSideData(astiav.PacketSideDataTypeDisplaymatrix, m); err != nil {
+			return nil, fmt.Errorf("turn video: %w", err)
+		}
+	}
 	io, err := astiav.OpenIOContext(path, astiav.NewIOContextFlags(astiav.IOContextFlagWrite))
 	if err != nil {
 		return nil, fmt.Errorf("create %q: %w", path, err)
@@ -106,6 +119,39 @@ func openMuxer(mux *astiav.FormatContext, path string, enc *encoder) (func(*asti
 		p.RescaleTs(enc.cc.TimeBase(), stream.TimeBase())
 		return mux.WriteInterleavedFrame(p)
 	}, nil
+}
+
+// displayMatrix is how a container says that players have to turn the pictures
+// (ISO/IEC 14496-12, 6.2.2): where a step to the right and one down lead to.
+func displayMatrix(o frame.Orientation) []byte {
+	if o <= frame.Upright {
+		return nil
+	}
+	const one = 1 << 16
+	x0, y0 := o.From(0, 0, 2, 2)
+	right, down := [2]int32{}, [2]int32{} // of the stored picture, on the screen
+	for x := range 2 {
+		for y := range 2 {
+			switch sx, sy := o.From(x, y, 2, 2); {
+			case x+y == 0:
+			case sx != x0 && sy == y0:
+				right = [2]int32{int32(x * one), int32(y * one)}
+				if sx < x0 {
+					right[0], right[1] = -right[0], -right[1]
+				}
+			case sy != y0 && sx == x0:
+				down = [2]int32{int32(x * one), int32(y * one)}
+				if sy < y0 {
+					down[0], down[1] = -down[0], -down[1]
+				}
+			}
+		}
+	}
+	var m []byte
+	for _, v := range []int32{right[0], right[1], 0, down[0], down[1], 0, 0, 0, 1 << 30} {
+		m = binary.NativeEndian.AppendUint32(m, uint32(v))
+	}
+	return m
 }
 
 func paintAll(spec Spec, enc *encoder, write func(*astiav.Packet) error) error {

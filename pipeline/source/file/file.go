@@ -77,6 +77,7 @@ type player struct {
 	offset  time.Duration // where the present loop begins on the timeline
 	lastDTS time.Duration
 	units   int
+	format  pipeline.Format // as announced
 }
 
 // once plays the file from its beginning to its end.
@@ -91,9 +92,6 @@ func (p *player) once(ctx context.Context) error {
 	if p.cfg.FPS > 0 {
 		scale, rate = rate/p.cfg.FPS, p.cfg.FPS
 	}
-	if p.units == 0 {
-		p.sink.Format(info.Format)
-	}
 	end := p.offset
 	interval := time.Duration(float64(time.Second) / rate)
 	for {
@@ -104,6 +102,10 @@ func (p *player) once(ctx context.Context) error {
 		if err != nil {
 			p.offset = end
 			return err
+		}
+		if f := m.describe().Format; p.units == 0 || u.Key && !f.Equal(p.format) {
+			p.format = f
+			p.sink.Format(f)
 		}
 		u.PTS = p.offset + time.Duration(float64(u.PTS)*scale)
 		u.DTS = p.offset + time.Duration(float64(u.DTS)*scale)

@@ -157,7 +157,7 @@ func TestPictures(t *testing.T) {
 		c, err := run(t, file.Config{Path: path}, 0)
 		state, _ := pipeline.StateOf(err)
 		require.Equal(t, pipeline.StateEnded, state)
-		require.Equal(t, []pipeline.Format{{Codec: codec, Width: 60, Height: 40}}, c.formats)
+		require.Equal(t, []pipeline.Format{{Codec: codec, Width: 60, Height: 40, Orientation: frame.Upright}}, c.formats)
 		require.Len(t, c.units, 1)
 		require.Equal(t, [][]byte{data}, c.units[0].NALs)
 

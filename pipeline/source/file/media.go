@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"detectd/pipeline"
+	"detectd/pipeline/frame"
 )
 
 // Info describes a file without playing it.
@@ -75,7 +76,7 @@ func open(path string) (medium, error) {
 	if err != nil {
 		return nil, fail(pipeline.StateFailed, "the file cannot be read", err)
 	}
-	return &picture{codec: codec, data: data}, nil
+	return &picture{codec: codec, data: data, orientation: frame.ReadOrientation(data)}, nil
 }
 
 // sniffPicture names the codec of a picture by its first bytes, or returns "".
@@ -110,13 +111,14 @@ func sniffPicture(path string) (pipeline.Codec, error) {
 
 // picture is a file that holds a single picture.
 type picture struct {
-	codec pipeline.Codec
-	data  []byte
-	given bool
+	codec       pipeline.Codec
+	data        []byte
+	orientation frame.Orientation
+	given       bool
 }
 
 func (p *picture) describe() Info {
-	info := Info{Format: pipeline.Format{Codec: p.codec}, FPS: 1, Picture: true}
+	info := Info{Format: pipeline.Format{Codec: p.codec, Orientation: p.orientation}, FPS: 1, Picture: true}
 	sizes := map[pipeline.Codec]func(io.Reader) (image.Config, error){
 		"png": png.DecodeConfig, pipeline.MJPEG: jpeg.DecodeConfig,
 	}

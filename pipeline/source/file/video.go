@@ -1,9 +1,12 @@
 package file
 
 import (
+	"bytes"
 	"errors"
+	"image/jpeg"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +27,7 @@ type video struct {
 	fc     *astiav.FormatContext
 	stream *astiav.Stream
 	pkt    *astiav.Packet
+	codec  astiav.CodecID
 	info   Info
 	nals   nalFormat
 
@@ -31,6 +35,8 @@ type video struct {
 	started bool
 	first   time.Duration // PTS of the first key unit in the file's own time
 	count   int
+	last    time.Duration // DTS of the unit before
+	shift   time.Duration // put on the times since they jumped back
 }
 
 func openVideo(path string) (*video, error) {
@@ -70,13 +76,30 @@ func (v *video) choose() error {
 	if v.stream == nil {
 		return fail(pipeline.StateNoVideo, "the file holds no video", nil)
 	}
+	if err := v.learn(); err != nil {
+		return err
+	}
+	v.info.FPS = frameRate(v.stream)
+	if d := v.fc.Duration(); d > 0 {
+		v.info.Duration = time.Duration(d) * time.Microsecond
+	}
+	v.tick = time.Duration(float64(time.Second) / v.info.FPS)
+	return nil
+}
+
+// learn describes the stream.
+func (v *video) learn() error {
 	cp := v.stream.CodecParameters()
-	if astiav.FindDecoder(cp.CodecID()) == nil {
+	extra := cp.ExtraData()
+	v.codec = cp.CodecID()
+	if astiav.FindDecoder(v.codec) == nil {
 		return fail(pipeline.StateCodec, "the video in the file is coded in a way that this libavcodec cannot decode", nil)
 	}
-	f := pipeline.Format{Codec: pipeline.Codec(cp.CodecID().Name()), Width: cp.Width(), Height: cp.Height()}
-	extra := cp.ExtraData()
-	switch cp.CodecID() {
+	f := pipeline.Format{
+		Codec: pipeline.Codec(v.codec.Name()), Width: cp.Width(), Height: cp.Height(),
+		Orientation: orientationOf(v.stream), Aspect: aspectOf(v.stream),
+	}
+	switch v.codec {
 	case astiav.CodecIDH264:
 		f.Codec = pipeline.H264
 		v.nals = h264NALs(extra)
@@ -89,12 +112,25 @@ func (v *video) choose() error {
 		f.Extra = extra
 	}
 	f.ParameterSets = v.nals.sets
-	v.info = Info{Format: f, FPS: frameRate(v.stream)}
-	if d := v.fc.Duration(); d > 0 {
-		v.info.Duration = time.Duration(d) * time.Microsecond
-	}
-	v.tick = time.Duration(float64(time.Second) / v.info.FPS)
+	v.info.Format = f
 	return nil
+}
+
+// follow takes a change of the format over that a key unit brings.
+func (v *video) follow(u pipeline.Unit) {
+	f := &v.info.Format
+	switch {
+	case !u.Key:
+	case f.Codec == pipeline.MJPEG:
+		if c, err := jpeg.DecodeConfig(bytes.NewReader(u.NALs[0])); err == nil {
+			f.Width, f.Height = c.Width, c.Height
+		}
+	case v.nals.learn(u.NALs):
+		f.ParameterSets = v.nals.sets
+		if w, h := v.nals.sizeOf(); w > 0 && h > 0 {
+			f.Width, f.Height = w, h
+		}
+	}
 }
 
 // frameRate is the stream's rate in Hz; 25 where the file says nothing sensible.
@@ -127,7 +163,11 @@ func (v *video) next() (pipeline.Unit, error) {
 		if v.pkt.StreamIndex() != v.stream.Index() || v.pkt.Size() == 0 {
 			continue
 		}
+		if v.changed() {
+			return pipeline.Unit{}, fail(pipeline.StateCodec, "the video goes on in another codec in the middle of the file: split it there", nil)
+		}
 		if u, ok := v.unit(); ok {
+			v.follow(u)
 			return u, nil
 		}
 	}
@@ -143,6 +183,7 @@ func (v *video) unit() (pipeline.Unit, bool) {
 		return u, false
 	}
 	u.PTS, u.DTS = v.times()
+	v.straighten(&u)
 	if !v.started {
 		if !u.Key {
 			return u, false
@@ -172,6 +213,24 @@ func (v *video) times() (pts, dts time.Duration) {
 		return scale(p, tb), scale(p, tb) - maxReorder
 	}
 	return scale(p, tb), scale(d, tb)
+}
+
+// changed tells that the packet is in another codec than the video began in, of
+// which libavformat says nothing in a transport stream.
+func (v *video) changed() bool {
+	return v.stream.CodecParameters().CodecID() != v.codec ||
+		v.nals.isSPS != nil && v.nals.lengthSize == 0 && slices.ContainsFunc(splitStartCodes(v.pkt.Data()), v.nals.foreign)
+}
+
+// straighten keeps the time growing where the time stamps jump back, as in files
+// that were put together from several.
+func (v *video) straighten(u *pipeline.Unit) {
+	if v.count > 0 && u.DTS+v.shift < v.last-maxReorder {
+		v.shift = v.last + v.tick - u.DTS
+	}
+	u.PTS += v.shift
+	u.DTS += v.shift
+	v.last = u.DTS
 }
 
 // scale converts ticks of the time base tb without overflow.
