@@ -19,6 +19,12 @@ class Detectd:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def fails(self, *args):
+        """What it says where it has to refuse."""
+        done = subprocess.run([BINARY, *map(str, args)], capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 1, done.stdout
+        return done.stderr
+
     def json(self, *args):
         return json.loads(self.run(*args))
 

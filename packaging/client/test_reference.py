@@ -38,9 +38,9 @@ def partners(found, others, least, iou, score):
     )
 
 
-def detect(detectd, model, folder, score):
+def detect(detectd, model, folder, score, *more):
     """What detectd detect finds, by the name of the picture."""
-    lines = detectd.run("detect", "--json", "--model", model, "--score", score, folder).splitlines()
+    lines = detectd.run("detect", "--json", "--model", model, "--score", score, *more, folder).splitlines()
     return {
         line["source"].rsplit("/", 1)[-1]: [(d["label"], d["score"], d["box"]) for d in line["detections"]]
         for line in map(json.loads, lines)

@@ -105,6 +105,7 @@ func (v *video) open(f pipeline.Format) {
 	v.codec = f.Codec
 	var err error
 	if v.decoder, err = v.w.deps.Decoder(f, &v.w.pool); err != nil {
+		v.decoder = nil // the interface may hold a nil pointer
 		v.w.log.Error("open decoder", "error", err)
 		v.w.setState(pipeline.StateCodec, "no decoder for this video: "+err.Error(), time.Time{})
 	}
