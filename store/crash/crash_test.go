@@ -1,0 +1,228 @@
+package crash
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"detectd/store"
+	"detectd/store/check"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		os.Exit(write(dir, os.Getenv(childRound)))
+	}
+	os.Exit(m.Run())
+}
+
+// points is at how many points the test cuts.
+func points(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("DETECTD_TEST_POINTS")
+	if text == "" {
+		return 20
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return n
+}
+
+// process is a writing process.
+type process struct {
+	cmd   *exec.Cmd
+	said  strings.Builder
+	mu    sync.Mutex
+	acks  []ack
+	ended chan struct{} // when its output has ended
+}
+
+func startWriter(t *testing.T, dir string, round int) *process {
+	t.Helper()
+	p := &process{cmd: exec.CommandContext(t.Context(), os.Args[0]), ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), childDir+"="+dir, fmt.Sprintf("%s=%d", childRound, round), "GORACE=atexit_sleep_ms=0")
+	p.cmd.Stderr = &p.said
+	out, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		defer close(p.ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var a ack
+			if json.Unmarshal(lines.Bytes(), &a) != nil {
+				continue // cut in the middle: nothing was told
+			}
+			p.mu.Lock()
+			p.acks = append(p.acks, a)
+			p.mu.Unlock()
+		}
+	}()
+	return p
+}
+
+// told returns what the process has acknowledged so far.
+func (p *process) told() []ack {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.acks)
+}
+
+// running waits until n things have been acknowledged, and a moment more.
+func (p *process) running(t *testing.T, n int, moment time.Duration) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		select {
+		case <-p.ended:
+			return true
+		default:
+			return len(p.told()) >= n
+		}
+	}, time.Minute, 500*time.Microsecond)
+	require.GreaterOrEqual(t, len(p.told()), n, "the writer ended: %s", &p.said)
+	<-time.After(moment)
+}
+
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Kill()) // SIGKILL; what is in the pipe still counts
+	<-p.ended
+	require.ErrorContains(t, p.cmd.Wait(), "killed", "%s", &p.said)
+}
+
+// TestKilled kills the writer at points that chance picks, again and again in the
+// same folder.
+func TestKilled(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	chance := rand.New(rand.NewPCG(1, 2))
+	var acks []ack
+	for round := range points(t) {
+		p := startWriter(t, dir, round)
+		p.running(t, 1+chance.IntN(60), time.Duration(chance.IntN(3000))*time.Microsecond)
+		p.kill(t)
+		acks = append(acks, p.told()...)
+		requireKept(t, dir, acks)
+	}
+	t.Logf("%d points, %d acknowledged records kept", points(t), len(acks))
+}
+
+// requireKept recovers a data folder and requires what was acknowledged to be
+// there, every row to have its file and, after the recovery, every file its row.
+func requireKept(t *testing.T, dir string, acks []ack) {
+	t.Helper()
+	s, err := openStores(t.Context(), dir)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.close()) }()
+
+	target := check.Target{Folder: s.folder, Blobs: s.blobs}
+	r, err := check.Run(t.Context(), target, check.Hash)
+	require.NoError(t, err)
+	for _, f := range r.Findings {
+		require.Equal(t, check.KindOrphan, f.Kind, "%+v", f)
+	}
+	require.LessOrEqual(t, len(r.Findings), 2, "one file at most of each of two writers: %+v", r.Findings)
+	recovered(t, s, target, r)
+
+	gone := map[string]bool{}
+	for _, a := range acks {
+		gone[a.ID] = gone[a.ID] || a.Kind == "removed"
+	}
+	runs := map[string]string{}
+	for _, a := range acks {
+		if err := s.requireOne(t, a); err != nil {
+			t.Fatalf("%s %s was acknowledged: %v", a.Kind, a.ID, err)
+		}
+		if a.Kind == "running" {
+			runs["door"+strings.Split(a.ID[1:], "-")[0]] = a.ID
+		}
+	}
+	for camera, model := range runs { // the last one told, or one after it
+		got, err := s.records.RunningModel(t.Context(), "a", camera)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, number(t, got.Model), number(t, model))
+	}
+}
+
+func number(t *testing.T, id string) int {
+	t.Helper()
+	n, err := strconv.Atoi(id[strings.LastIndexByte(id, '-')+1:])
+	require.NoError(t, err)
+	return n
+}
+
+// recovered does what a start of the daemon does: unused blobs go, deletions that
+// were begun are finished, and files without a row find their place.
+func recovered(t *testing.T, s *stores, target check.Target, r check.Report) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := s.blobs.Sweep(ctx, false)
+	require.NoError(t, err)
+	paths, err := s.records.Garbage(ctx, 1000)
+	require.NoError(t, err)
+	for _, p := range paths {
+		if err := os.Remove(filepath.Join(s.folder.Media(), p)); err != nil {
+			require.ErrorIs(t, err, os.ErrNotExist)
+		}
+	}
+	require.NoError(t, s.records.ForgetGarbage(ctx, paths))
+	_, err = check.Repair(ctx, target, r)
+	require.NoError(t, err)
+	again, err := check.Run(ctx, target, check.Size)
+	require.NoError(t, err)
+	require.Empty(t, again.Findings)
+	require.Zero(t, again.Unused)
+}
+
+// requireOne looks for one acknowledged record.
+func (s *stores) requireOne(t *testing.T, a ack) error {
+	t.Helper()
+	ctx := t.Context()
+	switch a.Kind {
+	case "camera":
+		_, err := s.records.Camera(ctx, a.ID)
+		return err
+	case "renamed":
+		c, err := s.records.Camera(ctx, a.ID)
+		require.Equal(t, "renamed", c.Name)
+		return err
+	case "model":
+		v, err := s.records.ModelVersion(ctx, a.ID, 1)
+		require.Equal(t, a.File, v.SHA256)
+		return err
+	case "running": // see requireKept
+		return nil
+	case "result":
+		r, err := s.records.Result(ctx, a.ID)
+		require.Equal(t, a.File, r.SHA256)
+		return err
+	case "removed":
+		_, err := s.records.Result(ctx, a.ID)
+		require.ErrorIs(t, err, store.ErrNotFound, "%s", a.ID)
+		return nil
+	case "segment":
+		n, err := strconv.ParseInt(a.ID, 10, 64)
+		require.NoError(t, err)
+		g, err := s.records.Segment(ctx, n)
+		require.Equal(t, a.File, g.Path)
+		return err
+	case "event":
+		all, _, err := s.records.ListEvents(ctx, "", a.ID, store.Range{}, store.Page{})
+		require.Len(t, all, 1, "event %s", a.ID)
+		return err
+	case "track":
+		_, err := s.records.Track(ctx, a.ID)
+		return err
+	}
+	return fmt.Errorf("unknown kind %q", a.Kind)
+}
