@@ -25,6 +25,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"golang.org/x/sys/unix"
 
 	"detectd/store"
 )
@@ -38,12 +39,16 @@ const openingFile = "opening"
 
 // Store implements store.Series. Safe for concurrent use.
 type Store struct {
-	ttl time.Duration
-	log *slog.Logger
-	seq atomic.Uint64 // tells apart metrics of one camera and microsecond
+	path   string
+	ttl    time.Duration
+	log    *slog.Logger
+	seq    atomic.Uint64 // tells apart metrics of one camera and microsecond
+	paused atomic.Bool
+	freed  atomic.Int64 // bytes that collecting has given back
+	seen   seconds      // labels that are in the index already
 
 	mu     sync.RWMutex // guards db: shared by its users, exclusive for drops and Close
-	db     *badger.DB
+	db     *badger.DB   // nil while the series have not been opened yet
 	closed bool
 }
 
@@ -56,15 +61,70 @@ var errClosed = errors.New("series are closed")
 // that is damaged is emptied, with a warning: its data is expendable. Run must
 // run for the space of expired entries to be given back.
 func Open(path string, ttl time.Duration, log *slog.Logger) (*Store, error) {
+	s, err := OpenPaused(path, ttl, log)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Pause(false)
+}
+
+// OpenPaused is Open for a disk that is nearly full: it does not touch it. The
+// series are empty until Pause(false) opens them.
+func OpenPaused(path string, ttl time.Duration, log *slog.Logger) (*Store, error) {
 	if ttl < 0 {
 		return nil, fmt.Errorf("open series %q: time to live %v is negative", path, ttl)
 	}
-	db, err := open(path, log)
-	if err != nil {
-		return nil, fmt.Errorf("open series %q: %w", path, err)
-	}
-	return &Store{ttl: ttl, log: log, db: db}, nil
+	s := &Store{path: path, ttl: ttl, log: log}
+	s.paused.Store(true)
+	return s, nil
 }
+
+// Pause has every write refused with store.ErrPaused, and nothing collected, or
+// ends that. Whoever watches the disk calls it: Badger ends the process when it
+// meets a full one.
+func (s *Store) Pause(paused bool) error {
+	if paused {
+		s.mu.Lock() // waits for the writes that have begun
+		defer s.mu.Unlock()
+		s.paused.Store(true)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	if s.db == nil {
+		db, err := open(s.path, s.log)
+		if err != nil {
+			return fmt.Errorf("open series %q: %w", s.path, err)
+		}
+		s.db = db
+	}
+	s.paused.Store(false)
+	return nil
+}
+
+// Writable says whether writes are taken.
+func (s *Store) Writable() bool { return !s.paused.Load() }
+
+// Size is the space on disk that the series take, in bytes.
+func (s *Store) Size() (bytes int64) {
+	entries, err := os.ReadDir(s.path)
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		var st unix.Stat_t
+		if unix.Stat(filepath.Join(s.path, e.Name()), &st) == nil {
+			bytes += st.Blocks * 512 // files are sparse
+		}
+	}
+	return bytes
+}
+
+// Freed is how many bytes collecting has given back since the series were opened.
+func (s *Store) Freed() int64 { return s.freed.Load() }
 
 func open(path string, log *slog.Logger) (*badger.DB, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
@@ -154,8 +214,16 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+			if !s.Writable() {
+				continue // rewriting takes space before it gives some
+			}
+			before := s.Size()
 			if err := s.collect(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("series not collected", "error", err)
+			}
+			if freed := before - s.Size(); freed > 0 {
+				s.freed.Add(freed)
+				s.log.Debug("series collected", "bytes", freed)
 			}
 		}
 	}
@@ -182,7 +250,7 @@ func (s *Store) collect(ctx context.Context) error {
 func (s *Store) dropExpired(ctx context.Context) error {
 	var dead [][]byte
 	err := s.view(func(txn *badger.Txn) error {
-		for _, kind := range []byte{annotations, inferences} {
+		for _, kind := range []byte{annotations, inferences, labels} {
 			for _, day := range days(txn, kind, everything()) {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -227,6 +295,9 @@ func (s *Store) DropCamera(_ context.Context, cameraID string) error {
 				all = append(all, cameraPrefix(kind, day, cameraID))
 			}
 		}
+		for _, day := range days(txn, labels, everything()) {
+			all = append(all, append(dayPrefix(labels, day), labelled(cameraID, "")...))
+		}
 		return nil
 	})
 	if err != nil {
@@ -246,9 +317,13 @@ func (s *Store) drop(prefixes [][]byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	switch {
+	case s.closed:
 		return errClosed
+	case s.paused.Load():
+		return store.ErrPaused
 	}
+	s.seen.forget()
 	return s.db.DropPrefix(prefixes...)
 }
 
@@ -260,24 +335,39 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	if s.db == nil {
+		return nil
+	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close series: %w", err)
 	}
 	return nil
 }
 
-// use lets fn use the database, which neither closes nor drops anything meanwhile.
+// use lets fn write to the database, which neither closes nor drops anything meanwhile.
 func (s *Store) use(fn func(db *badger.DB) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.closed {
+	switch {
+	case s.closed:
 		return errClosed
+	case s.paused.Load():
+		return store.ErrPaused
 	}
 	return fn(s.db)
 }
 
+// view lets fn read, also while writing is paused.
 func (s *Store) view(fn func(txn *badger.Txn) error) error {
-	return s.use(func(db *badger.DB) error { return db.View(fn) })
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	switch {
+	case s.closed:
+		return errClosed
+	case s.db == nil:
+		return nil
+	}
+	return s.db.View(fn)
 }
 
 // logger passes Badger's messages on, one level lower than it means them: what

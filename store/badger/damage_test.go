@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -141,4 +143,70 @@ func overwrite(t *testing.T, dir, pattern string, content []byte) {
 	for _, file := range match(t, dir, pattern) {
 		require.NoError(t, os.WriteFile(file, content, 0o600))
 	}
+}
+
+// TestFlippedBytes damages each kind of file at several places. The series open
+// again, at the second start at the latest, with what is whole or empty, and go on.
+func TestFlippedBytes(t *testing.T) {
+	closed, live := t.TempDir(), t.TempDir()
+	s := openTest(t, closed, 0, quiet())
+	put(t, s, 14, 2000)
+	require.NoError(t, s.Close())
+	s = openTest(t, live, 0, quiet())
+	put(t, s, 14, 2000)
+
+	for _, c := range []struct{ from, pattern string }{
+		{closed, "MANIFEST"}, {closed, "*.sst"}, {closed, "*.vlog"}, {closed, "KEYREGISTRY"}, {closed, "DISCARD"},
+		{live, "MANIFEST"}, {live, "*.mem"}, {live, "*.vlog"},
+	} {
+		for _, share := range []float64{0, 0.1, 0.3, 0.5, 0.8, 0.99} {
+			t.Run(fmt.Sprintf("%s at %v", c.pattern, share), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				copySparse(t, c.from, dir)
+				for _, file := range match(t, dir, c.pattern) {
+					flip(t, file, share)
+				}
+				frames, log, err := elsewhere(t, dir)
+				if err != nil {
+					frames, log, err = elsewhere(t, dir)
+				}
+				require.NoError(t, err, log)
+				n, err := strconv.Atoi(frames)
+				require.NoError(t, err)
+				require.LessOrEqual(t, n, 2000)
+				again, log, err := elsewhere(t, dir)
+				require.NoError(t, err, log)
+				require.NotEqual(t, "0", again, "what was written since is there")
+			})
+		}
+	}
+}
+
+// copySparse copies a folder without writing the zeros that its files end in.
+func copySparse(t *testing.T, from, to string) {
+	t.Helper()
+	for _, file := range match(t, from, "*") {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		copied := filepath.Join(to, filepath.Base(file))
+		require.NoError(t, os.WriteFile(copied, bytes.TrimRight(content, "\x00"), 0o600))
+		require.NoError(t, os.Truncate(copied, int64(len(content))))
+	}
+}
+
+// flip changes 16 bytes at a share of what a file holds before its zeros.
+func flip(t *testing.T, file string, share float64) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	used := len(bytes.TrimRight(content, "\x00"))
+	at := int(share * float64(used))
+	for i := at; i < min(at+16, len(content)); i++ {
+		content[i] ^= 0x5a
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteAt(content[at:min(at+16, len(content))], int64(at))
+	require.NoError(t, errors.Join(err, f.Close()))
 }

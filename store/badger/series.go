@@ -19,21 +19,26 @@ const mostScanned = 100_000
 // PutAnnotations implements store.Series. A frame that is there already, by
 // camera, time and number, is replaced.
 func (s *Store) PutAnnotations(ctx context.Context, as []store.Annotation) error {
-	return s.put(ctx, annotations, len(as), func(i int) (string, time.Time, uint64, any) {
+	fresh := s.seen.news(as)
+	err := s.put(ctx, annotations, len(as), fresh, func(i int) (string, time.Time, uint64, any) {
 		return as[i].CameraID, as[i].Time, as[i].Frame, &as[i]
 	})
+	if err == nil {
+		s.seen.written(fresh)
+	}
+	return err
 }
 
 // PutInferences implements store.Series.
 func (s *Store) PutInferences(ctx context.Context, ms []store.Inference) error {
-	return s.put(ctx, inferences, len(ms), func(i int) (string, time.Time, uint64, any) {
+	return s.put(ctx, inferences, len(ms), nil, func(i int) (string, time.Time, uint64, any) {
 		return ms[i].CameraID, ms[i].Time, s.seq.Add(1), &ms[i]
 	})
 }
 
-// put writes n entries in one batch; of tells the i-th one's camera, time,
-// number and value.
-func (s *Store) put(ctx context.Context, kind byte, n int, of func(i int) (string, time.Time, uint64, any)) error {
+// put writes n entries in one batch, and those of the index of labels; of tells
+// the i-th one's camera, time, number and value.
+func (s *Store) put(ctx context.Context, kind byte, n int, index map[place]bool, of func(i int) (string, time.Time, uint64, any)) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("write series: %w", err)
 	}
@@ -49,11 +54,12 @@ func (s *Store) put(ctx context.Context, kind byte, n int, of func(i int) (strin
 			if err != nil {
 				return fmt.Errorf("encode entry of camera %q: %w", camera, err)
 			}
-			entry := badger.NewEntry(key(kind, place{Time: t.UnixMicro(), Camera: camera, Frame: frame}), value)
-			if s.ttl > 0 {
-				entry = entry.WithTTL(s.ttl)
+			if err := batch.SetEntry(s.entry(key(kind, place{Time: t.UnixMicro(), Camera: camera, Frame: frame}), value)); err != nil {
+				return err
 			}
-			if err := batch.SetEntry(entry); err != nil {
+		}
+		for p := range index {
+			if err := batch.SetEntry(s.entry(key(labels, p), nil)); err != nil {
 				return err
 			}
 		}
@@ -63,6 +69,14 @@ func (s *Store) put(ctx context.Context, kind byte, n int, of func(i int) (strin
 		return fmt.Errorf("write series: %w", err)
 	}
 	return nil
+}
+
+func (s *Store) entry(key, value []byte) *badger.Entry {
+	e := badger.NewEntry(key, value)
+	if s.ttl > 0 {
+		e = e.WithTTL(s.ttl)
+	}
+	return e
 }
 
 // Annotations implements store.Series.
@@ -205,11 +219,15 @@ func (s *Store) ListDetections(ctx context.Context, q store.DetectionQuery, p st
 	wanted := func(r store.DetectionRow) bool {
 		return (q.Label == "" || q.Label == r.Label) && (q.Kind == "" || q.Kind == r.Kind)
 	}
+	show := func(p place, item *badger.Item) (bool, error) {
+		a, ok := s.annotation(p, item)
+		return !ok || page.add(p, flatten(a), wanted), nil
+	}
 	err = s.view(func(txn *badger.Txn) error {
-		return newest(ctx, txn, annotations, q.CameraID, page.span(spanOf(q.Range)), func(p place, item *badger.Item) (bool, error) {
-			a, ok := s.annotation(p, item)
-			return !ok || page.add(p, flatten(a), wanted), nil
-		})
+		if q.CameraID != "" && q.Label != "" {
+			return newestLabelled(ctx, txn, q.CameraID, q.Label, page.span(spanOf(q.Range)), show)
+		}
+		return newest(ctx, txn, annotations, q.CameraID, page.span(spanOf(q.Range)), show)
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list detections: %w", err)
