@@ -109,6 +109,10 @@ race: build ## run the Go tests with the race detector, without the long ones
 e2e: build test-packages ## only the tests of the real program, with the real page in a browser
 	go test -count=1 ./pipeline/e2e
 
+.PHONY: soak-stores
+soak-stores: ## kill the stores at 200 points, and cut their power at as many
+	DETECTD_TEST_POINTS=200 go test -count=1 -timeout 30m -v ./store/crash
+
 .PHONY: client
 client: build test-packages ## test against pycocotools and a plain Python pipeline, from PyPI (DETECTD_TEST_DATA=DIR: on real pictures too)
 	packaging/client/run.sh

@@ -251,6 +251,7 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	edges.run("retention", d.retain.Run)
 	edges.run("forget", d.runForget)
 	edges.run("blobs", d.blobs.Run)
+	edges.run("check", d.checkOnce)
 	return nil
 }
 

@@ -242,7 +242,7 @@ func (r *restorer) place(ctx context.Context, dir string) error {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	defer func() { _ = db.Close() }()
-	wrong, err := db.Integrity(ctx)
+	wrong, err := db.Integrity(ctx, false)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

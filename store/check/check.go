@@ -160,7 +160,7 @@ func (l *looker) database(ctx context.Context) (err error) {
 	if l.report.Schema > newest {
 		return fmt.Errorf("the database has schema %d, this detectd knows %d: %w", l.report.Schema, newest, store.ErrNewerSchema)
 	}
-	wrong, err := l.db.Integrity(ctx)
+	wrong, err := l.db.Integrity(ctx, l.level == Presence)
 	if err != nil {
 		return err
 	}

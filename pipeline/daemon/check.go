@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"detectd/store/check"
+)
+
+const (
+	// checkAfter keeps the check out of the way of cameras that start, and gives
+	// the recorders time to take up what an earlier run left.
+	checkAfter = 20 * time.Second
+	// checkSettle is how long what looks wrong may take to become right.
+	checkSettle = 10 * time.Second
+	// mostFindings is how many an event lists.
+	mostFindings = 20
+)
+
+// checkOnce compares rows and files after the start, and tells people what is wrong.
+func (d *Daemon) checkOnce(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(checkAfter):
+	}
+	r, err := check.Run(ctx, check.Target{Folder: d.folder, Blobs: d.blobs, Settle: checkSettle}, check.Presence)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		d.log.Error("the data folder could not be checked", "error", err)
+	case len(r.Findings) > 0:
+		d.log.Error("the data folder is not whole; detectd check says more", "findings", len(r.Findings), "first", r.Findings[0].What)
+		d.tell("storage.damaged", fmt.Sprintf("%d things are wrong in the data folder; detectd check lists them", len(r.Findings)),
+			map[string]any{"findings": r.Findings[:min(len(r.Findings), mostFindings)], "total": len(r.Findings)})
+	default:
+		d.log.Debug("the data folder is whole", "rows", r.Rows, "files", r.Files)
+	}
+	<-ctx.Done()
+	return nil
+}
