@@ -25,10 +25,16 @@ func (d *Daemon) openBlobs(ctx context.Context) error {
 	}
 	d.blobs = garbage.New(garbage.Config{Alone: d.folder.Unheld, Collected: d.collected}, files, d.records, d.log)
 	d.onClose(d.blobs.Close)
+	return d.measureStorage()
+}
+
+// measureStorage registers what cleaning up has freed.
+func (d *Daemon) measureStorage() error {
 	for name, c := range map[string]struct {
 		help  string
 		value func() float64
 	}{
+		"series_freed_bytes_total":  {"Bytes that cleaning up annotations and metrics has freed.", func() float64 { return float64(d.series.Freed()) }},
 		"blobs_deleted_total":       {"Unused files of models, uploads and results deleted.", func() float64 { n, _ := d.blobs.Collected(); return float64(n) }},
 		"blobs_deleted_bytes_total": {"Bytes that deleting unused files has freed.", func() float64 { _, n := d.blobs.Collected(); return float64(n) }},
 	} {

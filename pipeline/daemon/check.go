@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"detectd/store/check"
+	"detectd/web/api"
 )
 
 const (
@@ -40,4 +41,17 @@ func (d *Daemon) checkOnce(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// Check implements api.System.
+func (p systemPort) Check(ctx context.Context, level string) (api.CheckReport, error) {
+	r, err := check.Run(ctx, check.Target{Folder: p.d.folder, Blobs: p.d.blobs, Settle: time.Second}, check.Level(level))
+	if err != nil {
+		return api.CheckReport{}, err
+	}
+	answer := api.CheckReport{Schema: r.Schema, Rows: r.Rows, Files: r.Files, Bytes: r.Bytes, UnusedBlobs: r.Unused, Findings: []api.CheckFinding{}}
+	for _, f := range r.Findings {
+		answer.Findings = append(answer.Findings, api.CheckFinding{Kind: f.Kind, File: f.File, Row: f.Row, What: f.What})
+	}
+	return answer, nil
 }

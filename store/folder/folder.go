@@ -3,10 +3,12 @@
 //
 //	identity.json  what makes it a data folder: its uuid and format
 //	lock           held by the process that uses it, with that process's id
+//	hold           held while a backup relies on blobs staying
 //	detectd.db     records (SQLite)
 //	series/        annotations and metrics; may be deleted while detectd is stopped
 //	blobs/         model files, uploads and rendered results, by SHA-256
 //	media/         recorded segments
+//	quarantine/    what detectd check --repair moved aside
 //	tmp/           emptied at every start
 package folder
 

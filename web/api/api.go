@@ -82,6 +82,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeRunningModels()
 	s.routeReports()
 	s.routeSystem()
+	s.routeCheck()
 	s.routeLater()
 	return router, s
 }

@@ -242,6 +242,8 @@ type ModelChange struct {
 // System tells about the daemon and its machine.
 type System interface {
 	Info(ctx context.Context) SystemInfo
+	// Check compares records with files at a level: presence, size or hash.
+	Check(ctx context.Context, level string) (CheckReport, error)
 }
 
 // SystemInfo is the condition of the daemon and its machine.

@@ -151,3 +151,11 @@ func TestSystem(t *testing.T) {
 	require.Equal(t, "default@1", a.get("model_default"))
 	require.Contains(t, a.get("not_included"), "access control: loopback only")
 }
+
+func TestCheckSystem(t *testing.T) {
+	f := newFixture(t)
+	a := f.do("POST", "/system/check", `{"level":"hash"}`).want(200)
+	require.Equal(t, "its file is missing at level hash", a.get("findings.0.what"))
+	require.Equal(t, "its file is missing at level presence", f.do("POST", "/system/check", `{}`).want(200).get("findings.0.what"))
+	f.do("POST", "/system/check", `{"level":"thorough"}`).want(422)
+}

@@ -5,6 +5,7 @@ package persist
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -103,7 +104,9 @@ func (w *Writer) flush(ctx context.Context) {
 	w.mu.Unlock()
 	if len(as) > 0 {
 		if err := w.series.PutAnnotations(ctx, as); err != nil {
-			w.log.Error("store annotations", "frames", len(as), "error", err)
+			if !errors.Is(err, store.ErrPaused) { // which is told by whoever watches the disk
+				w.log.Error("store annotations", "frames", len(as), "error", err)
+			}
 			lost := map[string]int{}
 			for _, a := range as {
 				lost[a.CameraID]++

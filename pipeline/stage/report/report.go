@@ -8,6 +8,7 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -139,6 +140,10 @@ func (s *Stage) write(ctx context.Context) {
 	defer s.mu.Unlock()
 	if err == nil {
 		s.stats.Stored += uint64(len(batch))
+		return
+	}
+	if errors.Is(err, store.ErrPaused) { // they are expendable, and the pause may be long
+		s.stats.Lost += uint64(len(batch))
 		return
 	}
 	s.log.Warn("store inference metrics", "count", len(batch), "error", err)
