@@ -102,7 +102,7 @@ test-page: $(node_modules)
 	cd web/ui && npm run --silent test
 
 .PHONY: race
-race: build ## run the Go tests with the race detector, without the long ones
+race: build test-packages ## run the Go tests with the race detector, without the long ones
 	$(setup)/go-test.sh race -race -short
 
 .PHONY: e2e

@@ -181,10 +181,15 @@ func (w *writer) copyDatabase(ctx context.Context, snapshot string) (*sqlite.Ins
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(live.Snapshot(ctx, snapshot), live.Close()); err != nil {
-		return nil, err
+	// An empty file first: SQLite's own would be readable for all, and it has passwords.
+	private, err := os.OpenFile(snapshot, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = private.Close()
 	}
-	if err := os.Chmod(snapshot, 0o600); err != nil {
+	if err == nil {
+		err = live.Snapshot(ctx, snapshot)
+	}
+	if err := errors.Join(err, live.Close()); err != nil {
 		return nil, err
 	}
 	return sqlite.Inspect(ctx, snapshot)

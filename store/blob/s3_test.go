@@ -32,7 +32,7 @@ func startS3(t *testing.T, buckets ...string) (endpoint, credentials, dir string
 	for _, b := range buckets {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, b), 0o700))
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
@@ -49,7 +49,7 @@ func startS3(t *testing.T, buckets ...string) (endpoint, credentials, dir string
 		}
 	})
 	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", address)
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 		if err == nil {
 			_ = c.Close()
 		}

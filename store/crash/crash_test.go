@@ -32,7 +32,10 @@ func TestMain(m *testing.M) {
 func points(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("DETECTD_TEST_POINTS")
-	if text == "" {
+	switch {
+	case text == "" && testing.Short():
+		return 4
+	case text == "":
 		return 20
 	}
 	n, err := strconv.Atoi(text)

@@ -32,8 +32,8 @@ func Inspect(ctx context.Context, path string) (*Inspection, error) {
 // Close closes the database.
 func (i *Inspection) Close() error { return i.db.Close() }
 
-// Snapshot writes the database as it is at one moment to a new file, without
-// stopping its owner. The file is synced by the caller, if at all.
+// Snapshot writes the database as it is at one moment to a file that is new or
+// empty, without stopping its owner. The file is synced by the caller, if at all.
 func (i *Inspection) Snapshot(ctx context.Context, to string) error {
 	if _, err := i.db.ExecContext(ctx, `VACUUM INTO ?`, to); err != nil {
 		return fmt.Errorf("copy database: %w", err)
