@@ -917,6 +917,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compare records with files
+         * @description Looks for records without their file, files without a record and a damaged database. Changes nothing; `detectd check --repair` does.
+         */
+        post: operations["check-system"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tracks": {
         parameters: {
             query?: never;
@@ -1201,6 +1221,66 @@ export interface components {
              * @example viewer
              */
             username?: string;
+        };
+        CheckFinding: {
+            /**
+             * @description The file, below the data folder.
+             * @example media/door/x.mp4
+             */
+            file: string;
+            /**
+             * @description What kind of fault it is.
+             * @example missing
+             * @enum {string}
+             */
+            kind: "database" | "folder" | "series" | "missing" | "damaged" | "orphan";
+            /**
+             * @description The record that names it.
+             * @example segment 17
+             */
+            row: string;
+            /**
+             * @description What is wrong and what helps, for people.
+             * @example its file is missing
+             */
+            what: string;
+        };
+        CheckInputBody: {
+            /**
+             * @description How closely to look: presence of files, their sizes, or every byte of models, uploads and results, which takes its time.
+             * @default presence
+             * @enum {string}
+             */
+            level?: "presence" | "size" | "hash";
+        };
+        CheckReport: {
+            /**
+             * Format: int64
+             * @description Their size.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Files looked at.
+             */
+            files: number;
+            /** @description What is wrong; empty when all is well. */
+            findings: components["schemas"]["CheckFinding"][];
+            /**
+             * Format: int64
+             * @description Records that name a file.
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Version of the database's schema.
+             */
+            schema: number;
+            /**
+             * Format: int64
+             * @description Files that no record names and that are deleted soon.
+             */
+            unused_blobs: number;
         };
         Client: {
             /**
@@ -6451,6 +6531,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SystemView"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "check-system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckReport"];
                 };
             };
             /** @description Unprocessable Entity */
