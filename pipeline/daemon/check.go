@@ -28,8 +28,7 @@ func (d *Daemon) checkOnce(ctx context.Context) error {
 	}
 	r, err := check.Run(ctx, check.Target{Folder: d.folder, Blobs: d.blobs, Settle: checkSettle}, check.Presence)
 	switch {
-	case ctx.Err() != nil:
-		return nil
+	case ctx.Err() != nil: // stopped in the middle
 	case err != nil:
 		d.log.Error("the data folder could not be checked", "error", err)
 	case len(r.Findings) > 0:

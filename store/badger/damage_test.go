@@ -156,8 +156,14 @@ func TestFlippedBytes(t *testing.T) {
 	put(t, s, 14, 2000)
 
 	for _, c := range []struct{ from, pattern string }{
-		{closed, "MANIFEST"}, {closed, "*.sst"}, {closed, "*.vlog"}, {closed, "KEYREGISTRY"}, {closed, "DISCARD"},
-		{live, "MANIFEST"}, {live, "*.mem"}, {live, "*.vlog"},
+		{closed, "MANIFEST"},
+		{closed, "*.sst"},
+		{closed, "*.vlog"},
+		{closed, "KEYREGISTRY"},
+		{closed, "DISCARD"},
+		{live, "MANIFEST"},
+		{live, "*.mem"},
+		{live, "*.vlog"},
 	} {
 		for _, share := range []float64{0, 0.3, 0.8} {
 			t.Run(fmt.Sprintf("%s at %v", c.pattern, share), func(t *testing.T) {
