@@ -85,8 +85,8 @@ run: build ## build and start it with ./data (ARGS="--listen 127.0.0.1:9000")
 	@exec bin/detectd run --data data $(ARGS)
 
 .PHONY: bench
-bench: build ## measure what this machine can carry (ARGS="--cameras 8")
-	@exec bin/detectd bench $(ARGS)
+bench: build ## measure in a few minutes what this machine can carry (ARGS="--only C1"; all of it: bin/detectd bench)
+	@exec bin/detectd bench --short $(ARGS)
 
 # --- tests ---
 

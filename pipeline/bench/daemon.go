@@ -2,221 +2,318 @@ package bench
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"detectd/pipeline/bench/proc"
 )
 
-// child is a process of our own program.
-type child struct {
-	cmd    *exec.Cmd
-	lines  *bufio.Scanner
-	stderr bytes.Buffer
+// setup is a daemon in front of simulated cameras, each in a process of its own.
+type setup struct {
+	video   video
+	cameras int
+	fps     float64 // of the cameras, instead of the video's own; 0 keeps that
+	hz      float64 // detections per second and camera
+	idle    string  // detect.idle; "" keeps the default
+	cores   int     // that the daemon may use; 0: all
+	seed    int     // of the moments at which the cameras start
+	warm    time.Duration
+	measure time.Duration
+	during  func(r *running) error // called while it is measured, instead of waiting; may be nil
 }
 
-func start(ctx context.Context, args ...string) (*child, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
-	}
-	c := &child{cmd: exec.CommandContext(ctx, exe, args...)}
-	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(os.Interrupt) }
-	c.cmd.WaitDelay = 20 * time.Second
-	c.cmd.Stderr = &c.stderr
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", args[0], err)
-	}
-	c.lines = bufio.NewScanner(out)
-	if err := c.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", args[0], err)
-	}
-	return c, nil
+// work is what one camera had done for it.
+type work struct {
+	units, frames, idle, inferences, drops, staleDrops uint64
 }
 
-// line waits for the next line of standard output.
-func (c *child) line() (string, error) {
-	if c.lines.Scan() {
-		return c.lines.Text(), nil
-	}
-	_ = c.cmd.Wait()
-	return "", fmt.Errorf("%s ended early: %s", c.cmd.Args[1], strings.TrimSpace(c.stderr.String()))
+func (w work) minus(b work) work {
+	return work{w.units - b.units, w.frames - b.frames, w.idle - b.idle, w.inferences - b.inferences, w.drops - b.drops, w.staleDrops - b.staleDrops}
 }
 
-// stop asks the process to end and waits for it.
-func (c *child) stop() {
-	_ = c.cmd.Process.Signal(os.Interrupt)
-	for c.lines.Scan() { //nolint:revive // nobody reads what it still says
-	}
-	_ = c.cmd.Wait()
+func (w work) plus(b work) work {
+	return work{w.units + b.units, w.frames + b.frames, w.idle + b.idle, w.inferences + b.inferences, w.drops + b.drops, w.staleDrops + b.staleDrops}
 }
 
-// usage is the CPU time and resident memory of the process.
-func (c *child) usage() (cpu time.Duration, rss int64, err error) {
-	dir := filepath.Join("/proc", strconv.Itoa(c.cmd.Process.Pid))
-	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
-	if err != nil {
-		return 0, 0, fmt.Errorf("read CPU time: %w", err)
-	}
-	// Fields after the program's name in parentheses: utime and stime are 14 and
-	// 15 of proc(5), rss 24, counted from 1.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	var values [3]int64
-	for i, field := range []int{14, 15, 24} {
-		if values[i], err = strconv.ParseInt(fields[field-3], 10, 64); err != nil {
-			return 0, 0, fmt.Errorf("read CPU time: %w", err)
+// load is what a daemon did during a measurement.
+type load struct {
+	cpu, wall time.Duration
+	work              // of all cameras
+	each      []work  // by camera
+	rss       int64   // bytes at the end
+	heap      float64 // bytes allocated by Go
+	ready     time.Duration
+	latencies []time.Duration // from the arrival of a frame to its result, all of them
+	activity  map[string]int  // cameras by their state at the end
+}
+
+// fresh counts the results that were young enough to act on.
+func (l load) fresh() (n int) {
+	for _, d := range l.latencies {
+		if d <= freshAge {
+			n++
 		}
 	}
-	const ticksPerSecond = 100 // USER_HZ, the same on all Linux machines
-	return time.Duration(values[0]+values[1]) * time.Second / ticksPerSecond, values[2] * int64(os.Getpagesize()), nil
+	return n
 }
 
-// Load is what a daemon did during a measurement.
-type Load struct {
-	CPU        time.Duration
-	Wall       time.Duration
-	Frames     uint64
-	Inferences uint64
-	Drops      uint64
-	RSS        int64         // bytes at the end
-	Ready      time.Duration // from the start of the process to its line "ready"
-	P50, P95   time.Duration // arrival of a frame to its result
+// freshAge is how old a result may be.
+const freshAge = 250 * time.Millisecond
+
+// running is a daemon that is being measured.
+type running struct {
+	*proc.Child
+	base string
 }
 
-// RunDaemon runs a daemon on simulated cameras that show video, in processes of
-// their own, and measures the daemon for a while after a time of warming up.
-func RunDaemon(ctx context.Context, video string, cameras int, warm, measure time.Duration) (l Load, err error) {
+// run starts cameras and daemon, warms up and measures.
+func (l *lab) run(ctx context.Context, s setup) (out load, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	simulator, err := start(ctx, append([]string{"simulate", "--listen", "127.0.0.1:0"}, slices.Repeat([]string{video}, cameras)...)...)
+	urls, stop, err := cameras(ctx, s)
+	defer stop()
 	if err != nil {
-		return l, err
+		return out, err
 	}
-	defer simulator.stop()
-	data, err := os.MkdirTemp("", "detectd-bench-*")
+	dir, err := os.MkdirTemp(l.dir, "data-*")
 	if err != nil {
-		return l, fmt.Errorf("make data folder: %w", err)
+		return out, fmt.Errorf("make data folder: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
-	args := []string{"run", "--no-demo", "--data", data, "--listen", "127.0.0.1:0"}
-	for range cameras {
-		url, err := simulator.line()
-		if err != nil {
-			return l, err
-		}
-		args = append(args, url)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	settings := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(settings, []byte(s.settings()), 0o600); err != nil {
+		return out, fmt.Errorf("write settings: %w", err)
 	}
 	began := time.Now()
-	daemon, err := start(ctx, args...)
+	args := []string{"run", "--no-demo", "--config", settings, "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0"}
+	d, err := proc.Start(ctx, s.cores, append(args, urls...)...)
 	if err != nil {
-		return l, err
+		return out, err
 	}
-	defer daemon.stop()
-	ready, err := daemon.line()
+	defer d.Stop()
+	ready, err := d.Line()
 	if err != nil {
-		return l, err
+		return out, err
 	}
-	l.Ready = time.Since(began)
-	base := strings.TrimPrefix(ready, "ready ")
-	if err := pause(ctx, warm); err != nil {
-		return l, err
+	took := time.Since(began)
+	r := &running{d, strings.TrimPrefix(ready, "ready ")}
+	if out, err = r.measure(ctx, s); err != nil {
+		return out, err
 	}
-	before, err := sample(ctx, daemon, base)
-	if err != nil {
-		return l, err
-	}
-	if err := pause(ctx, measure); err != nil {
-		return l, err
-	}
-	after, err := sample(ctx, daemon, base)
-	if err != nil {
-		return l, err
-	}
-	l.CPU, l.Wall = after.CPU-before.CPU, after.Wall-before.Wall
-	l.Frames, l.Inferences, l.Drops = after.Frames-before.Frames, after.Inferences-before.Inferences, after.Drops-before.Drops
-	l.RSS = after.RSS
-	l.P50, l.P95, err = latencies(ctx, base, int(l.Inferences)) //nolint:gosec // a few thousand
-	return l, err
+	out.ready = took
+	return out, nil
 }
 
-// sample reads counters; Wall is the moment.
-func sample(ctx context.Context, daemon *child, base string) (l Load, err error) {
+// settings is the settings file of a setup.
+func (s setup) settings() string {
+	text := "log:\n  level: warn\ndetect:\n  fps: " + strconv.FormatFloat(s.hz, 'f', 3, 64) + "\n"
+	if s.idle != "" {
+		text += "  idle: " + s.idle + "\n"
+	}
+	return text
+}
+
+// cameras starts a simulator for each camera, at moments that differ like those
+// of real cameras. stop ends all that were started.
+func cameras(ctx context.Context, s setup) (urls []string, stop func(), err error) {
+	var all []*proc.Child
+	stop = func() {
+		for _, c := range all {
+			c.Stop()
+		}
+	}
+	args := []string{"simulate", "--listen", "127.0.0.1:0"}
+	if s.fps > 0 {
+		args = append(args, "--fps", strconv.FormatFloat(s.fps, 'f', 3, 64))
+	}
+	rng := rand.New(rand.NewPCG(uint64(s.seed), 1)) //nolint:gosec // moments, not secrets
+	for range s.cameras {
+		if err := pause(ctx, time.Duration(rng.Int64N(int64(spread)))); err != nil {
+			return nil, stop, err
+		}
+		c, err := proc.Start(ctx, 0, append(args, s.video.path)...)
+		if err != nil {
+			return nil, stop, err
+		}
+		all = append(all, c)
+	}
+	for _, c := range all {
+		address, err := c.Line()
+		if err != nil {
+			return nil, stop, err
+		}
+		urls = append(urls, address)
+	}
+	return urls, stop, nil
+}
+
+// spread is the time within which a camera starts after the one before: the
+// period of detections, so that neither frames nor detections coincide.
+const spread = 200 * time.Millisecond
+
+func (r *running) measure(ctx context.Context, s setup) (out load, err error) {
+	if err := pause(ctx, s.warm); err != nil {
+		return out, err
+	}
+	before, err := r.sample(ctx)
+	if err != nil {
+		return out, err
+	}
+	from := time.Now()
+	if s.during != nil {
+		err = s.during(r)
+	} else {
+		err = pause(ctx, s.measure)
+	}
+	if err != nil {
+		return out, err
+	}
+	to := time.Now()
+	if out, err = r.sample(ctx); err != nil {
+		return out, err
+	}
+	out.cpu, out.wall, out.heap = out.cpu-before.cpu, out.wall-before.wall, out.heap-before.heap
+	if len(out.each) != len(before.each) {
+		return out, errors.New("the number of cameras changed")
+	}
+	out.work = work{}
+	for i := range out.each {
+		out.each[i] = out.each[i].minus(before.each[i])
+		out.work = out.plus(out.each[i])
+	}
+	out.latencies, err = r.latencies(ctx, from, to)
+	return out, err
+}
+
+// sample reads counters; wall is the moment.
+func (r *running) sample(ctx context.Context) (l load, err error) {
 	var answer struct {
 		Items []struct {
 			Status struct {
 				State      string            `json:"state"`
+				Units      uint64            `json:"units"`
 				Frames     uint64            `json:"frames"`
+				IdleFrames uint64            `json:"idle_frames"`
 				Inferences uint64            `json:"inferences"`
 				Drops      map[string]uint64 `json:"drops"`
+				Activity   string            `json:"activity"`
 			} `json:"status"`
 		} `json:"items"`
 	}
-	if err := get(ctx, base+"api/v1/cameras", &answer); err != nil {
+	if l.heap, err = r.heap(ctx); err != nil {
 		return l, err
 	}
-	l.Wall = time.Duration(time.Now().UnixNano())
+	if err := r.get(ctx, "api/v1/cameras?limit=1000", &answer); err != nil {
+		return l, err
+	}
+	usage, err := r.Usage()
+	if err != nil {
+		return l, err
+	}
+	l.wall, l.cpu, l.rss, l.activity = time.Duration(time.Now().UnixNano()), usage.CPU, usage.RSS, map[string]int{}
 	for _, c := range answer.Items {
 		if c.Status.State != "running" {
 			return l, fmt.Errorf("a simulated camera is %s", c.Status.State)
 		}
-		l.Frames += c.Status.Frames
-		l.Inferences += c.Status.Inferences
+		w := work{units: c.Status.Units, frames: c.Status.Frames, idle: c.Status.IdleFrames, inferences: c.Status.Inferences, staleDrops: c.Status.Drops["stale"]}
 		for _, n := range c.Status.Drops {
-			l.Drops += n
+			w.drops += n
+		}
+		l.each = append(l.each, w)
+		l.activity[c.Status.Activity]++
+	}
+	return l, nil
+}
+
+// heap is how many bytes Go has allocated since the start.
+func (r *running) heap(ctx context.Context) (float64, error) {
+	response, err := r.open(ctx, "metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close() //nolint:errcheck // read only
+	return counter(response.Body, "go_memstats_alloc_bytes_total")
+}
+
+// counter finds a metric without labels in Prometheus' text format.
+func counter(r io.Reader, name string) (float64, error) {
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return strconv.ParseFloat(text, 64)
 		}
 	}
-	l.CPU, l.RSS, err = daemon.usage()
-	return l, err
+	return 0, fmt.Errorf("read metrics of the daemon: %s is missing", name)
 }
 
-// latencies reads the newest n inferences.
-func latencies(ctx context.Context, base string, n int) (p50, p95 time.Duration, err error) {
-	var answer struct {
-		Items []struct {
-			Latency float64 `json:"latency_ms"`
-		} `json:"items"`
+// settle is how long results may take to be stored.
+const settle = 1500 * time.Millisecond
+
+// latencies reads how long the results of a span of time took.
+func (r *running) latencies(ctx context.Context, from, to time.Time) (all []time.Duration, err error) {
+	if err := pause(ctx, settle); err != nil {
+		return nil, err
 	}
-	if err := get(ctx, fmt.Sprintf("%sapi/v1/inferences?limit=%d", base, max(1, min(n, 1000))), &answer); err != nil {
-		return 0, 0, err
+	query := url.Values{"limit": {"1000"}, "from": {from.UTC().Format(time.RFC3339Nano)}, "to": {to.UTC().Format(time.RFC3339Nano)}}
+	for {
+		var answer struct {
+			Items []struct {
+				Latency float64 `json:"latency_ms"`
+				Error   string  `json:"error"`
+			} `json:"items"`
+			Next string `json:"next"`
+		}
+		if err := r.get(ctx, "api/v1/inferences?"+query.Encode(), &answer); err != nil {
+			return nil, err
+		}
+		for _, item := range answer.Items {
+			if item.Error == "" {
+				all = append(all, time.Duration(item.Latency*float64(time.Millisecond)))
+			}
+		}
+		if answer.Next == "" {
+			return all, nil
+		}
+		query.Set("cursor", answer.Next)
 	}
-	if len(answer.Items) == 0 {
-		return 0, 0, errors.New("no inference was recorded")
-	}
-	ms := make([]float64, len(answer.Items))
-	for i, item := range answer.Items {
-		ms[i] = item.Latency
-	}
-	slices.Sort(ms)
-	at := func(q float64) time.Duration {
-		return time.Duration(ms[int(q*float64(len(ms)-1))] * float64(time.Millisecond))
-	}
-	return at(0.50), at(0.95), nil
 }
 
-func get(ctx context.Context, url string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (r *running) get(ctx context.Context, path string, into any) error {
+	response, err := r.open(ctx, path)
 	if err != nil {
-		return fmt.Errorf("ask daemon: %w", err)
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // read only
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("read answer of the daemon: %w", err)
+	}
+	return nil
+}
+
+func (r *running) open(ctx context.Context, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask daemon: %w", err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask daemon: %w", err)
+		return nil, fmt.Errorf("ask daemon: %w", err)
 	}
-	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("daemon answers %s", response.Status)
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("daemon answers %s to %s", response.Status, path)
 	}
-	return json.NewDecoder(response.Body).Decode(into)
+	return response, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

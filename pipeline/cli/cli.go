@@ -70,6 +70,7 @@ type commands struct {
 	Doctor      doctorCommand      `cmd:"" help:"Say what this machine has and what keeps detectd from running."`
 	Openapi     openapiCommand     `cmd:"" help:"Print the OpenAPI description of the HTTP API."`
 	Bench       benchCommand       `cmd:"" help:"Measure what this machine can carry."`
+	BenchPeer   benchPeerCommand   `cmd:"" hidden:"" help:"What bench measures against."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"gocv.io/x/gocv"
 
 	"detectd/detect"
@@ -39,7 +40,7 @@ func (d *Daemon) openWeb(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.metrics.MustRegister(health.CameraCollector(cameras), health.ProviderCollector(d.registry))
+	d.metrics.MustRegister(health.CameraCollector(cameras), health.ProviderCollector(d.registry), collectors.NewGoCollector())
 	if d.latency, err = health.NewLatency(d.metrics); err != nil {
 		return err
 	}

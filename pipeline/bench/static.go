@@ -1,0 +1,169 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+
+	"detectd/pipeline"
+	"detectd/pipeline/bench/recall"
+	"detectd/pipeline/source/file"
+)
+
+// static measures C8: what a camera costs before which nothing happens, in CPU
+// time with the settings as they come, in memory, and in garbage.
+func (l *lab) static(ctx context.Context, round int) error {
+	v, err := l.show(still)
+	if err != nil {
+		return err
+	}
+	f1, err := l.f1(v)
+	if err != nil {
+		return err
+	}
+	s := setup{video: v, cameras: l.cfg.Cameras, hz: l.cfg.Hz, seed: round, warm: 2 * warm, measure: l.cfg.Measure}
+	got, err := l.run(ctx, s)
+	if err != nil {
+		return err
+	}
+	if got.units == 0 {
+		return fmt.Errorf("%d cameras gave no picture", s.cameras)
+	}
+	l.add("C8", float64(got.cpu)/(float64(got.units)*float64(f1.CPU)))
+	l.notes["C8"] = fmt.Sprintf("%.1f detections per second and camera are made", float64(got.inferences)/got.wall.Seconds()/float64(s.cameras))
+	l.add("C8.heap", got.heap/float64(got.units)/1024)
+	if s.cameras == 1 {
+		l.missing["C8.rss"] = "it takes two cameras or more"
+		return nil
+	}
+	s.cameras = 1
+	one, err := l.run(ctx, s)
+	if err != nil {
+		return err
+	}
+	surfaces, err := decoderSurfaces(v)
+	if err != nil {
+		return l.skip("C8.rss", err)
+	}
+	l.perCamera = float64(got.rss-one.rss) / float64(l.cfg.Cameras-1)
+	bytes := float64(v.width*v.height) * 1.5 * float64(surfaces)
+	l.add("C8.rss", l.perCamera/bytes)
+	l.notes["C8.rss"] = fmt.Sprintf("%.1f MiB per camera, %d surfaces of %.1f MiB", l.perCamera/(1<<20), surfaces, bytes/float64(surfaces)/(1<<20))
+	return nil
+}
+
+// decoderSurfaces is how many pictures a decoder of the video must be able to
+// hold: those that its parameter sets allow to be kept, the one being decoded and
+// the one being used.
+func decoderSurfaces(v video) (int, error) {
+	info, err := file.Probe(v.path)
+	if err != nil {
+		return 0, fmt.Errorf("open %s: %w", v.path, err)
+	}
+	if info.Format.Codec != pipeline.H264 || len(info.Format.ParameterSets) == 0 {
+		return 0, fmt.Errorf("the number of pictures that a decoder keeps is only read from H.264 (the video is %s)", info.Format.Codec)
+	}
+	var sps h264.SPS
+	if err := sps.Unmarshal(info.Format.ParameterSets[0]); err != nil {
+		return 0, fmt.Errorf("read parameter set of %s: %w", v.path, err)
+	}
+	return pictureBuffer(sps) + 2, nil
+}
+
+// pictureBuffer is the size of the decoded picture buffer in pictures: what the
+// stream promises (max_dec_frame_buffering), else what its level allows (ITU-T
+// H.264, A.3.1 and table A-1).
+func pictureBuffer(sps h264.SPS) int {
+	if sps.VUI != nil && sps.VUI.BitstreamRestriction != nil {
+		return int(sps.VUI.BitstreamRestriction.MaxDecFrameBuffering)
+	}
+	limits := map[uint8]int{ // level: macroblocks
+		10: 396, 11: 900, 12: 2376, 13: 2376, 20: 2376, 21: 4752, 22: 8100, 30: 8100, 31: 18000, 32: 20480,
+		40: 32768, 41: 32768, 42: 34816, 50: 110400, 51: 184320, 52: 184320, 60: 696320, 61: 696320, 62: 696320,
+	}
+	blocks := ((sps.Width() + 15) / 16) * ((sps.Height() + 15) / 16)
+	const most = 16
+	if blocks == 0 || limits[sps.LevelIdc] == 0 {
+		return most
+	}
+	return min(most, limits[sps.LevelIdc]/blocks)
+}
+
+// idleWarm is how long an idle camera learns before it is measured.
+const idleWarm = 20 * time.Second
+
+// idle measures C9: cameras before which nothing happens, with detect.idle at
+// auto; and once whether anything is missed then.
+func (l *lab) idle(ctx context.Context, round int) error {
+	videos := map[string]video{}
+	for id, s := range map[string]scenery{"C9": still, "C9.clean": stillClean, "C9.cbr": stillCBR} {
+		v, err := l.show(s)
+		if err != nil {
+			return err
+		}
+		videos[id] = v
+	}
+	if l.cfg.Video != "" {
+		v, err := l.given()
+		if err != nil {
+			return err
+		}
+		videos["C9.video"] = v
+	}
+	for _, id := range slices.Sorted(maps.Keys(videos)) {
+		if l.cfg.Short && id != "C9" && id != "C9.video" {
+			continue
+		}
+		v := videos[id]
+		f1, err := l.f1(v)
+		if err != nil {
+			return err
+		}
+		got, err := l.run(ctx, setup{
+			video: v, cameras: l.cfg.Cameras, hz: l.cfg.Hz, idle: "auto", seed: round, warm: idleWarm, measure: l.cfg.Measure,
+		})
+		if err != nil {
+			return err
+		}
+		l.add(id, float64(got.cpu)/(float64(got.units)*float64(f1.CPU)))
+		l.notes[id] = fmt.Sprintf("%.0f %% of the pictures decoded; cameras: %s", 100*float64(got.frames)/float64(max(1, got.units)), states(got.activity))
+	}
+	if round > 0 {
+		return nil // the scenes are the same each time
+	}
+	return l.recall(ctx)
+}
+
+// states says how many cameras are in which state.
+func states(activity map[string]int) string {
+	all := make([]string, 0, len(activity))
+	for _, name := range slices.Sorted(maps.Keys(activity)) {
+		all = append(all, fmt.Sprintf("%d %s", activity[name], name))
+	}
+	return strings.Join(all, ", ")
+}
+
+// recall counts the events that are found in scenes whose truth is known.
+func (l *lab) recall(ctx context.Context) error {
+	l.step("events before idle cameras")
+	cfg := recall.Config{Visits: 10, Seed: 1}
+	if l.cfg.Short {
+		cfg.Visits = 2
+	}
+	r, err := recall.Measure(ctx, cfg)
+	if err != nil {
+		l.missing["C9.recall"] = err.Error()
+		return ctx.Err()
+	}
+	l.add("C9.recall", float64(r.Found)/float64(r.Events))
+	l.add("C9.start", float64(r.Started)/float64(r.Events))
+	l.add("C9.decoded", float64(r.Decoded)/float64(r.Units))
+	l.notes["C9.recall"] = fmt.Sprintf("%d of %d events in %d kinds of scene", r.Found, r.Events, r.Scenes)
+	l.notes["C9.start"] = strings.Join(r.Late, "; ")
+	return nil
+}
