@@ -83,13 +83,14 @@ func visits(rng *rand.Rand, n int) []simulate.Visit {
 }
 
 // Measure plays all scenes.
-func Measure(ctx context.Context, cfg Config) (sum Result, err error) {
+func Measure(ctx context.Context, cfg Config) (Result, error) { return measure(ctx, cfg, kinds()) }
+
+func measure(ctx context.Context, cfg Config, all []kind) (sum Result, err error) {
 	dir, err := os.MkdirTemp("", "detectd-recall-*")
 	if err != nil {
 		return sum, fmt.Errorf("make folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	all := kinds()
 	results := make([]Result, len(all))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
