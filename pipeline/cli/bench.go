@@ -22,6 +22,7 @@ type benchCommand struct {
 	Only    []string      `placeholder:"LIST" help:"Only these, with commas: C1 to C9, capacity."`
 	Rounds  int           `placeholder:"N" help:"Floors, peer and daemon take turns this often (default: 5, short 1)."`
 	Measure time.Duration `placeholder:"D" help:"How long each run is measured (default: 20s, short 5s)."`
+	Memory  time.Duration `placeholder:"D" help:"How long the memory of an overloaded daemon is watched (default: 5m, short 15s)."`
 	Short   bool          `help:"A few minutes instead of most of an hour; the figures are rough."`
 	JSON    bool          `name:"json" help:"Print JSON."`
 }
@@ -51,8 +52,14 @@ func (c benchCommand) config() (bench.Config, error) {
 	if c.Measure != 0 {
 		cfg.Measure = c.Measure
 	}
+	if c.Memory != 0 {
+		cfg.Overload = c.Memory
+	}
 	if cfg.Cameras < 1 || cfg.Rounds < 1 || cfg.Measure < time.Second {
 		return cfg, usageError{errors.New("--cameras and --rounds are from 1, --measure from 1s")}
+	}
+	if cfg.Overload < time.Second {
+		return cfg, usageError{errors.New("--memory is from 1s")}
 	}
 	if cfg.Hz < 0.1 || cfg.Hz > 60 {
 		return cfg, usageError{errors.New("--fps is from 0.1 to 60")}
