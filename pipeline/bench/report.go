@@ -102,9 +102,8 @@ func kinds() []kind {
 		{"C9.clean", "static scene without noise, idle", "", most, 0.40},
 		{"C9.cbr", "static scene with noise at a constant 4 Mb/s, idle", "", most, 0.40},
 		{"C9.video", "the given video, idle", "", "", 0},
-		{"C9.recall", "events found while idle", "share", least, 0.99},
-		{"C9.start", "events decoded from their first frame and found in 1/5 s", "share", least, 0.99},
-		{"C9.decoded", "units decoded in the scenes of these events", "share", "", 0},
+		{"C9.recall", "events that began while idle and were found", "share", least, 0.99},
+		{"C9.start", "of these, those whose first picture was decoded", "share", least, 0.99},
 	}
 }
 
