@@ -21,4 +21,4 @@ if [ ! -e "$prepared" ]; then
         "${prepared%.mp4}.part.mp4"
     mv "${prepared%.mp4}.part.mp4" "$prepared"
 fi
-exec "$top/bin/detectd" bench "$prepared" "$@"
+exec "$top/bin/detectd" bench "$prepared" --only C1 "$@"

@@ -35,15 +35,15 @@ type setup struct {
 
 // work is what one camera had done for it.
 type work struct {
-	units, frames, idle, inferences, drops, staleDrops uint64
+	units, frames, inferences, bytes, drops uint64
 }
 
 func (w work) minus(b work) work {
-	return work{w.units - b.units, w.frames - b.frames, w.idle - b.idle, w.inferences - b.inferences, w.drops - b.drops, w.staleDrops - b.staleDrops}
+	return work{w.units - b.units, w.frames - b.frames, w.inferences - b.inferences, w.bytes - b.bytes, w.drops - b.drops}
 }
 
 func (w work) plus(b work) work {
-	return work{w.units + b.units, w.frames + b.frames, w.idle + b.idle, w.inferences + b.inferences, w.drops + b.drops, w.staleDrops + b.staleDrops}
+	return work{w.units + b.units, w.frames + b.frames, w.inferences + b.inferences, w.bytes + b.bytes, w.drops + b.drops}
 }
 
 // load is what a daemon did during a measurement.
@@ -204,8 +204,8 @@ func (r *running) sample(ctx context.Context) (l load, err error) {
 				State      string            `json:"state"`
 				Units      uint64            `json:"units"`
 				Frames     uint64            `json:"frames"`
-				IdleFrames uint64            `json:"idle_frames"`
 				Inferences uint64            `json:"inferences"`
+				Bytes      uint64            `json:"bytes"`
 				Drops      map[string]uint64 `json:"drops"`
 				Activity   string            `json:"activity"`
 			} `json:"status"`
@@ -226,7 +226,7 @@ func (r *running) sample(ctx context.Context) (l load, err error) {
 		if c.Status.State != "running" {
 			return l, fmt.Errorf("a simulated camera is %s", c.Status.State)
 		}
-		w := work{units: c.Status.Units, frames: c.Status.Frames, idle: c.Status.IdleFrames, inferences: c.Status.Inferences, staleDrops: c.Status.Drops["stale"]}
+		w := work{units: c.Status.Units, frames: c.Status.Frames, inferences: c.Status.Inferences, bytes: c.Status.Bytes}
 		for _, n := range c.Status.Drops {
 			w.drops += n
 		}

@@ -39,6 +39,7 @@ func (l *lab) static(ctx context.Context, round int) error {
 	l.add("C8", float64(got.cpu)/(float64(got.units)*float64(f1.CPU)))
 	l.notes["C8"] = fmt.Sprintf("%.1f detections per second and camera are made", float64(got.inferences)/got.wall.Seconds()/float64(s.cameras))
 	l.add("C8.heap", got.heap/float64(got.units)/1024)
+	l.notes["C8.heap"] = fmt.Sprintf("%.1f KiB of coded video arrive per picture", float64(got.bytes)/float64(got.units)/1024)
 	if s.cameras == 1 {
 		l.missing["C8.rss"] = "it takes two cameras or more"
 		return nil
