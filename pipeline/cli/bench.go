@@ -18,7 +18,7 @@ import (
 type benchCommand struct {
 	Video   string        `arg:"" optional:"" type:"existingfile" help:"Video that the simulated cameras show (default: a painted street, 1080p30 H.264 of 4 Mb/s)."`
 	Cameras int           `default:"4" placeholder:"N" help:"Simulated cameras where a figure does not say how many (${default})."`
-	FPS     float64       `name:"fps" default:"5" placeholder:"N" help:"Detections per second and camera (${default})."`
+	Hz      float64       `name:"hz" default:"5" placeholder:"N" help:"Detections per second and camera (${default})."`
 	Only    []string      `placeholder:"LIST" help:"Only these, with commas: C1 to C9, capacity."`
 	Rounds  int           `placeholder:"N" help:"Floors, peer and daemon take turns this often (default: 5, short 1)."`
 	Measure time.Duration `placeholder:"D" help:"How long each run is measured (default: 20s, short 5s)."`
@@ -41,7 +41,7 @@ converted by the simulator, so give H.264 for fair floors.`
 // config is what to measure, with the defaults of the form.
 func (c benchCommand) config() (bench.Config, error) {
 	cfg := bench.Config{
-		Video: c.Video, Cameras: c.Cameras, Hz: c.FPS, Only: c.Only, Rounds: 5, Measure: 20 * time.Second, Overload: 5 * time.Minute, Short: c.Short,
+		Video: c.Video, Cameras: c.Cameras, Hz: c.Hz, Only: c.Only, Rounds: 5, Measure: 20 * time.Second, Overload: 5 * time.Minute, Short: c.Short,
 	}
 	if c.Short {
 		cfg.Rounds, cfg.Measure, cfg.Overload = 1, 5*time.Second, 15*time.Second
@@ -62,7 +62,7 @@ func (c benchCommand) config() (bench.Config, error) {
 		return cfg, usageError{errors.New("--memory is from 1s")}
 	}
 	if cfg.Hz < 0.1 || cfg.Hz > 60 {
-		return cfg, usageError{errors.New("--fps is from 0.1 to 60")}
+		return cfg, usageError{errors.New("--hz is from 0.1 to 60")}
 	}
 	for _, name := range cfg.Only {
 		if !slices.Contains(bench.Names(), name) {

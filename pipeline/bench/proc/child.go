@@ -36,7 +36,7 @@ func Start(ctx context.Context, cores int, args ...string) (*Child, error) {
 	}
 	c := &Child{cmd: exec.CommandContext(ctx, exe, args...)}
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(os.Interrupt) }
-	c.cmd.WaitDelay = 20 * time.Second
+	c.cmd.WaitDelay = stopTime
 	c.cmd.Stderr = &c.stderr
 	out, err := c.cmd.StdoutPipe()
 	if err == nil {
@@ -99,9 +99,14 @@ func lastLine(text string) string {
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
+// stopTime is how long a process may take to end.
+const stopTime = 20 * time.Second
+
 // Stop asks the process to end and waits for it.
 func (c *Child) Stop() {
 	_ = c.cmd.Process.Signal(os.Interrupt)
+	kill := time.AfterFunc(stopTime, func() { _ = c.cmd.Process.Kill() })
+	defer kill.Stop()
 	for c.lines.Scan() { //nolint:revive // nobody reads what it still says
 	}
 	_ = c.cmd.Wait()
