@@ -84,7 +84,7 @@ func Run(ctx context.Context, cfg Config, step func(string)) (r Report, err erro
 		return r, fmt.Errorf("make folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	l := &lab{cfg: cfg, dir: dir, step: step, samples: map[string][]float64{}, missing: map[string]string{}, notes: map[string]string{}}
+	l := &lab{cfg: cfg, dir: dir, step: step, samples: map[string][]float64{}, missing: map[string]string{}, notes: map[string]string{}, failed: map[string]bool{}}
 	chosen := slices.DeleteFunc(figures(), func(f figure) bool {
 		return len(cfg.Only) > 0 && !slices.Contains(cfg.Only, f.name)
 	})
@@ -94,8 +94,14 @@ func Run(ctx context.Context, cfg Config, step func(string)) (r Report, err erro
 		}
 		for _, f := range chosen {
 			l.step(fmt.Sprintf("round %d of %d: %s", round+1, cfg.Rounds, f.name))
+			if l.failed[f.name] {
+				continue
+			}
 			if err := f.run(l, ctx, round); err != nil {
-				return r, fmt.Errorf("measure %s: %w", f.name, err)
+				if ctx.Err() != nil {
+					return r, ctx.Err()
+				}
+				l.fail(f.name, round, err) // the others are still worth having
 			}
 		}
 	}

@@ -242,3 +242,21 @@ func TestUnknownFigure(t *testing.T) {
 	_, err := Run(t.Context(), Config{Only: []string{"C10"}, Rounds: 1}, func(string) {})
 	require.ErrorContains(t, err, `no figure "C10"`)
 }
+
+// One figure that cannot be measured does not take the others with it.
+func TestFigureGivenUp(t *testing.T) {
+	l := &lab{samples: map[string][]float64{"C1": {1.1}, "C5": {0.9}}, missing: map[string]string{}, notes: map[string]string{}, failed: map[string]bool{}}
+	l.fail("C5", 1, errNotRunning)
+	l.fail("C6", 0, errNotRunning)
+	l.fail("capacity", 0, errNotRunning)
+	byID := map[string]Metric{}
+	for _, m := range l.metrics() {
+		byID[m.ID] = m
+	}
+	require.Len(t, byID, 3)
+	require.NotNil(t, byID["C5"].Value)
+	require.Contains(t, byID["C5"].Reason, "round 2")
+	require.Nil(t, byID["C6"].Value)
+	require.Contains(t, l.answer.Sentence, "does not run")
+	require.True(t, l.failed["C6"])
+}

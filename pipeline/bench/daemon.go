@@ -162,7 +162,26 @@ func cameras(ctx context.Context, s setup) (urls []string, stop func(), err erro
 // period of detections, so that neither frames nor detections coincide.
 const spread = 200 * time.Millisecond
 
+// patience is how long cameras may take to give their first picture.
+const patience = 30 * time.Second
+
+// await waits until all cameras run.
+func (r *running) await(ctx context.Context) error {
+	for began := time.Now(); ; {
+		_, err := r.sample(ctx)
+		if err == nil || !errors.Is(err, errNotRunning) || time.Since(began) > patience {
+			return err
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
 func (r *running) measure(ctx context.Context, s setup) (out load, err error) {
+	if err := r.await(ctx); err != nil {
+		return out, err
+	}
 	if err := pause(ctx, s.warm); err != nil {
 		return out, err
 	}
@@ -196,6 +215,8 @@ func (r *running) measure(ctx context.Context, s setup) (out load, err error) {
 	return out, err
 }
 
+var errNotRunning = errors.New("a simulated camera does not run")
+
 // sample reads counters; wall is the moment.
 func (r *running) sample(ctx context.Context) (l load, err error) {
 	var answer struct {
@@ -224,7 +245,7 @@ func (r *running) sample(ctx context.Context) (l load, err error) {
 	l.wall, l.cpu, l.rss, l.activity = time.Duration(time.Now().UnixNano()), usage.CPU, usage.RSS, map[string]int{}
 	for _, c := range answer.Items {
 		if c.Status.State != "running" {
-			return l, fmt.Errorf("a simulated camera is %s", c.Status.State)
+			return l, fmt.Errorf("%w: it is %s", errNotRunning, c.Status.State)
 		}
 		w := work{units: c.Status.Units, frames: c.Status.Frames, inferences: c.Status.Inferences, bytes: c.Status.Bytes}
 		for _, n := range c.Status.Drops {

@@ -22,6 +22,7 @@ type lab struct {
 	samples map[string][]float64 // by metric
 	missing map[string]string    // by metric: why it cannot be measured
 	notes   map[string]string    // by metric
+	failed  map[string]bool      // by figure: it is not tried again
 
 	videos  map[scenery]video
 	decode  map[string]floor.Decoding // F1 of this round, by path
@@ -176,6 +177,17 @@ func (l *lab) add(id string, value float64) { l.samples[id] = append(l.samples[i
 func (l *lab) skip(id string, why error) error {
 	l.missing[id] = why.Error()
 	return nil
+}
+
+// fail gives a figure up.
+func (l *lab) fail(figure string, round int, why error) {
+	l.failed[figure] = true
+	text := fmt.Sprintf("given up in round %d: %v", round+1, why)
+	if figure == "capacity" {
+		l.answer = &Capacity{Sentence: "How many cameras fit was not measured: " + text}
+		return
+	}
+	l.missing[figure] = text
 }
 
 // ideal is the CPU time that the floors would take for what a daemon did.
