@@ -58,7 +58,8 @@ const (
 	// per second. A little below 2 s, so that a group of exactly 2 s is not missed.
 	lookEvery = 1900 * time.Millisecond
 	// lookSeldom is the same where no object is to be seen, whose box would come
-	// late, and the sizes tell of the smallest movement, and have done so before.
+	// late, and the sizes tell of the smallest movement: either nearly nothing is
+	// coded but what changes, or movement has shown before.
 	lookSeldom = 5900 * time.Millisecond
 	// maxKeyGap is the longest distance of key pictures with which a camera may be
 	// idle. It bounds the time to the next look, and what has to be kept; a
@@ -282,7 +283,8 @@ func (g *Gate) decide(u Unit) {
 	case u.PTS-g.moved >= quietFor && u.PTS-g.doubt >= proofTime && u.PTS-g.pictured <= pictureFresh && !g.stirred:
 		state, reason = Idle, ReasonCalm
 		g.looked, g.newLevel = u.PTS-lookSeldom, false
-		g.clearly = g.sizes.needed(g.rate) <= clearNeeded
+		needed := g.sizes.needed(g.rate)
+		g.clearly = needed <= plainNeeded || g.trusted && needed <= clearNeeded
 		g.sizes.calm()
 	case g.report.State != Active:
 		reason = ReasonPicture
@@ -314,7 +316,7 @@ func (g *Gate) Wants(pts time.Duration) bool {
 // decoded, handed to Picture, and to the model.
 func (g *Gate) Due(u Unit) bool {
 	every := lookEvery
-	if g.clearly && g.trusted && g.places.empty() {
+	if g.clearly && g.places.empty() {
 		every = lookSeldom
 	}
 	return g.Idle() && u.Key && u.PTS-g.looked >= every

@@ -48,8 +48,10 @@ const (
 	// apart. It is less where less is seen of the looks.
 	maxNeeded   = 0.015
 	neededGap   = 2.1
-	clearNeeded = 0.003 // the same where the smallest movement shows
-	missedAlarm = 0.8   // what the thresholds are multiplied with after movement without an alarm
+	appears     = 2      // times that much shows in the one unit in which something appears
+	clearNeeded = 0.003  // the same where the smallest movement shows
+	plainNeeded = 0.0005 // the same where it must show
+	missedAlarm = 0.8    // what the thresholds are multiplied with after movement without an alarm
 	minFactor   = 0.5
 	maxLimit    = 10.0 // times the basic limits that calm video can raise them to
 )
@@ -348,21 +350,29 @@ func (s *sizes) constant() bool {
 	return judged > 0 && 2*same > judged
 }
 
-// deaf says that noise or rate control drown movement: a unit would need more than
-// maxNeeded beyond the usual to raise the alarm at once, or for half a second.
+// deaf says that noise or rate control drown movement: units would need more than
+// maxNeeded beyond the usual to raise the alarm within half a second. Where looks
+// are far apart, something may also appear, stand and be gone between two of
+// them, and shows in one unit only.
 func (s *sizes) deaf(perSecond, gap float64) bool {
-	return s.needed(perSecond) > maxNeeded*min(1, neededGap/max(gap, 0.1))
+	most := maxNeeded * min(1, neededGap/max(gap, 0.1))
+	return s.needed(perSecond) > most || gap > neededGap && s.add(s.limit.mean[0]) > appears*most
 }
 
 func (s *sizes) needed(perSecond float64) float64 {
-	if s.calmed == 0 || s.classes[0].n == 0 {
-		return 1
-	}
 	z := s.limit.mean[0]
 	for k := range scales {
 		if float64(int(1)<<k) <= max(1, perSecond/2) {
 			z = min(z, s.limit.mean[k])
 		}
+	}
+	return s.add(z)
+}
+
+// add is what a deviation of z adds to a usual unit, as a share of a key picture.
+func (s *sizes) add(z float64) float64 {
+	if s.calmed == 0 || s.classes[0].n == 0 {
+		return 1
 	}
 	s.scratch = s.scratch[:0]
 	for k := 2; k < classCount; k++ {

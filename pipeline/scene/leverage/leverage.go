@@ -25,6 +25,15 @@ type Config struct {
 	Hz    float64       // detections per second; 0 detects in every frame
 	Delay time.Duration // from a frame to its detections
 	Noise scene.Noise
+	Pace  Pace // chooses the rate from moment to moment instead of Hz; nil: Hz
+}
+
+// Pace chooses how often a camera is looked at by what was found.
+type Pace interface {
+	// Rate is how many detections per second are wanted at pts.
+	Rate(pts time.Duration) float64
+	// Answered brings what was found at pts.
+	Answered(pts time.Duration, dets []detect.Detection)
 }
 
 // leastVisible is the share of an object that must be visible to be asked for.
@@ -95,9 +104,13 @@ func play(s *scene.Scene, c Config, a *annotate.Annotator) {
 		pts := s.Time(i)
 		meta := frame.Meta{CameraID: s.Name, Seq: uint64(i + 1), PTS: pts, Time: start.Add(pts)} //nolint:gosec // counts from 1
 		a.Frame(meta, s.Width, s.Height)
-		if c.Hz <= 0 || pts >= due {
-			if c.Hz > 0 {
-				period := time.Duration(float64(time.Second) / c.Hz)
+		hz := c.Hz
+		if c.Pace != nil {
+			hz = c.Pace.Rate(pts)
+		}
+		if hz <= 0 || pts >= due {
+			if hz > 0 {
+				period := time.Duration(float64(time.Second) / hz)
 				if due += period; due <= pts {
 					due = pts + period
 				}
@@ -106,6 +119,9 @@ func play(s *scene.Scene, c Config, a *annotate.Annotator) {
 			queue = append(queue, result{meta, s.Detect(i, c.Noise)})
 		}
 		for len(queue) > 0 && pts-queue[0].meta.PTS >= c.Delay {
+			if c.Pace != nil {
+				c.Pace.Answered(queue[0].meta.PTS, queue[0].dets)
+			}
 			a.Detected(queue[0].meta, queue[0].dets, "scene", 1)
 			queue = queue[1:]
 		}

@@ -51,6 +51,8 @@ const (
 	// to count as standing still.
 	stillFor  = 10 * time.Second
 	stillSize = 0.5
+	// stillLooks is how many looks an object that stands still may be unseen at least.
+	stillLooks = 8
 )
 
 // Tracker follows the objects of one camera. It is owned by one goroutine.
@@ -303,6 +305,9 @@ func (t *Tracker) patience(o *object) time.Duration {
 	}
 	if !o.missed {
 		limit = max(2*limit, 2*t.cfg.MaxLost)
+	}
+	if o.still() { // a parked car that the model overlooks three times in a row is still there
+		return max(limit, t.step*stillLooks)
 	}
 	return max(limit, t.step*5/2)
 }
