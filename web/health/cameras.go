@@ -46,6 +46,9 @@ func CameraCollector(c cameras) prometheus.Collector {
 		metrics: []metric{
 			counter("units_total", "Coded pictures received.", func(s pipeline.Status) float64 { return float64(s.Units) }),
 			counter("frames_total", "Pictures decoded.", func(s pipeline.Status) float64 { return float64(s.Frames) }),
+			counter("idle_frames_total", "Pictures left undecoded because nothing moved.", func(s pipeline.Status) float64 { return float64(s.IdleFrames) }),
+			counter("idle_audits_total", "Checks at random of video left undecoded.", func(s pipeline.Status) float64 { return float64(s.IdleAudits) }),
+			counter("idle_misses_total", "Checks that found movement nobody had noticed.", func(s pipeline.Status) float64 { return float64(s.IdleMisses) }),
 			counter("inferences_total", "Pictures that went through the model.", func(s pipeline.Status) float64 { return float64(s.Inferences) }),
 			counter("bytes_total", "Bytes of video received.", func(s pipeline.Status) float64 { return float64(s.Bytes) }),
 			counter("reconnects_total", "Connections made again.", func(s pipeline.Status) float64 { return float64(s.Reconnects) }),

@@ -66,7 +66,7 @@ func TestReadyChecksAreGivenATime(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	cameras := statuses{{
-		CameraID: "door", State: pipeline.StateRunning, FPS: 25, DetectFPS: 5, Units: 100, Frames: 90, Inferences: 20, Bytes: 5000,
+		CameraID: "door", State: pipeline.StateRunning, FPS: 25, DetectFPS: 5, Units: 100, Frames: 90, IdleFrames: 70, IdleAudits: 4, IdleMisses: 1, Inferences: 20, Bytes: 5000,
 		Reconnects: 1, Drops: pipeline.Drops{Decode: 3, Stale: 4}, Recording: true, LastFrame: time.UnixMilli(1_700_000_000_500),
 	}, {CameraID: "yard", State: pipeline.StateRefused}}
 	require.NoError(t, reg.Register(health.CameraCollector(cameras)))
@@ -93,6 +93,9 @@ detectd_camera_state{camera="yard",state="refused"} 1
 	for _, line := range []string{
 		`detectd_camera_drops_total{camera="door",reason="decode"} 3`,
 		`detectd_camera_recording{camera="door"} 1`,
+		`detectd_camera_idle_frames_total{camera="door"} 70`,
+		`detectd_camera_idle_audits_total{camera="door"} 4`,
+		`detectd_camera_idle_misses_total{camera="door"} 1`,
 		`detectd_camera_last_frame_timestamp_seconds{camera="door"} 1.7000000005e+09`,
 		`detectd_inference_latency_seconds_count{camera="door"} 1`,
 	} {
