@@ -369,20 +369,28 @@ func (s *sizes) needed(perSecond float64) float64 {
 	return s.add(z)
 }
 
-// add is what a deviation of z adds to a usual unit, as a share of a key picture.
+// add is what a deviation of z adds to a usual unit, as a share of a key picture:
+// of the units that others depend on or of those that none does, whichever need
+// more.
 func (s *sizes) add(z float64) float64 {
 	if s.calmed == 0 || s.classes[0].n == 0 {
 		return 1
 	}
-	s.scratch = s.scratch[:0]
-	for k := 2; k < classCount; k++ {
-		if c := &s.classes[k]; c.n >= minValues {
-			spread := max(minSpread, s.spread/2, c.spread)
-			s.scratch = append(s.scratch, (math.Exp(z*spread)-1)*math.Exp(c.centre))
+	most := 0.0
+	for kind := 2; kind < 4; kind++ {
+		s.scratch = s.scratch[:0]
+		for k := kind; k < classCount; k += 2 {
+			if c := &s.classes[k]; c.n >= minValues {
+				spread := max(minSpread, s.spread/2, c.spread)
+				s.scratch = append(s.scratch, (math.Exp(z*spread)-1)*math.Exp(c.centre))
+			}
+		}
+		if len(s.scratch) > 0 {
+			most = max(most, median(s.scratch))
 		}
 	}
-	if len(s.scratch) == 0 {
+	if most == 0 {
 		return 1
 	}
-	return median(s.scratch) / (math.Exp(s.classes[0].centre) - s.offset)
+	return most / (math.Exp(s.classes[0].centre) - s.offset)
 }
