@@ -29,6 +29,7 @@ type Config struct {
 	Record  RecordConfig  `yaml:"record"`
 	Keep    KeepConfig    `yaml:"keep"`
 	Storage StorageConfig `yaml:"storage"`
+	Space   SpaceConfig   `yaml:"space"`
 	Upload  UploadConfig  `yaml:"upload"`
 }
 
@@ -96,6 +97,14 @@ func (c Config) BlobsURL(f *folder.Folder) string {
 	return c.Storage.Blobs
 }
 
+// SpaceConfig is the section space: percent of the disk that is free.
+type SpaceConfig struct {
+	Evict  float64 `yaml:"evict" min:"1" max:"50"`
+	Refuse float64 `yaml:"refuse" min:"0.5" max:"50"`
+	Stop   float64 `yaml:"stop" min:"0.1" max:"50"`
+	Most   int64   `yaml:"most" unit:"bytes" min:"0"`
+}
+
 // UploadConfig is the section upload.
 type UploadConfig struct {
 	PictureBytes  int64 `yaml:"picture_bytes" unit:"bytes" min:"1KiB" max:"1GiB"`
@@ -121,6 +130,7 @@ func DefaultConfig() Config {
 		},
 		Keep:    KeepConfig{Annotations: 7 * 24 * time.Hour},
 		Storage: StorageConfig{Blobs: blobsFile},
+		Space:   SpaceConfig{Evict: 10, Refuse: 5, Stop: 2, Most: 20 << 30},
 		Upload: UploadConfig{
 			PictureBytes: 32 << 20, PicturePixels: 64_000_000, VideoBytes: 2 << 30, VideoFrames: 30_000,
 		},
@@ -139,6 +149,9 @@ func (c Config) Validate(report func(key, message string)) {
 	}
 	if c.Storage.Blobs != blobsFile && !strings.HasPrefix(c.Storage.Blobs, "s3://") {
 		report("storage.blobs", "must be file, or s3://BUCKET/PREFIX?endpoint=URL")
+	}
+	if c.Space.Evict < c.Space.Refuse || c.Space.Refuse < c.Space.Stop {
+		report("space", "evict must not be less than refuse, nor refuse less than stop")
 	}
 	if c.Data == "" {
 		report("data", "must name a folder")

@@ -23,6 +23,7 @@ import (
 	"detectd/pipeline/frame"
 	"detectd/pipeline/registry"
 	"detectd/pipeline/simulate"
+	"detectd/pipeline/space"
 	"detectd/pipeline/stage/infer"
 	"detectd/pipeline/stage/journal"
 	"detectd/pipeline/stage/ledger"
@@ -61,6 +62,7 @@ type Daemon struct {
 	closers []func() error // in the order of opening
 
 	folder   *folder.Folder
+	space    *space.Guard
 	records  *sqlite.Store
 	series   *badger.Store
 	blobs    *garbage.Blobs
@@ -136,6 +138,9 @@ func (d *Daemon) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	d.onClose(d.folder.Close)
+	if err := d.openSpace(ctx); err != nil {
+		return err
+	}
 	if d.records, err = sqlite.Open(ctx, d.folder.DB(), d.log); err != nil {
 		return err
 	}
@@ -222,6 +227,7 @@ func (d *Daemon) Run(ctx context.Context, serving func()) error {
 
 // start starts the layers from the bottom: those that listen before those that speak.
 func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, serving func()) error {
+	sinks.run("space", d.space.Run)
 	sinks.run("report", d.report.Run)
 	sinks.run("journal", d.journal.Run)
 	sinks.run("zones", d.zones.Run)

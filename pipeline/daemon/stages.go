@@ -18,6 +18,7 @@ import (
 	"detectd/pipeline/cores"
 	"detectd/pipeline/decode"
 	"detectd/pipeline/frame"
+	"detectd/pipeline/space"
 	"detectd/pipeline/stage/annotate"
 	"detectd/pipeline/stage/infer"
 	"detectd/pipeline/stage/journal"
@@ -49,9 +50,10 @@ func (d *Daemon) openStages(context.Context) (err error) {
 		},
 		Gate: d.gate(), FastFPS: d.cfg.Detect.FastFPS, Retry: camera.DefaultRetry(), Log: d.log,
 	})
-	d.persist = persist.New(persist.Config{}, d.series, d.records, d.cameras.DroppedByStore, d.log)
+	series := guardedSeries{d.series, d.space, d.cameras.DroppedByStore}
+	d.persist = persist.New(persist.Config{}, series, d.records, d.cameras.DroppedByStore, d.log)
 	d.publish = publish.New(d.bus)
-	d.report = report.New(report.Config{}, d.bus, d.records, d.series, d.log)
+	d.report = report.New(report.Config{}, d.bus, d.records, series, d.log)
 	d.zones = zone.New(zone.Config{}, d.bus, d.records, d.log)
 	d.journal = journal.New(journal.Config{}, d.bus, d.records, d.log)
 	d.render = render.New(render.Config{
@@ -70,7 +72,8 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	}, upload.Deps{Results: d.records, Blobs: d.blobs, Bus: d.bus, Detector: d.borrow, Log: d.log})
 	d.ledger = d.newLedger()
 	d.retain, err = retain.New(retain.Config{
-		Root: d.folder.Media(), MaxBytes: d.cfg.Record.MaxBytes, MaxAge: d.cfg.Record.MaxAge, Reserve: d.cfg.Record.Reserve,
+		Root: d.folder.Media(), MaxBytes: d.cfg.Record.MaxBytes, MaxAge: d.cfg.Record.MaxAge,
+		Missing: d.space.Missing, Wake: d.space.Evicting(),
 	}, d.records, d.log, func(segments int, bytes int64) {
 		d.log.Info("old recordings deleted", "segments", segments, "bytes", bytes)
 	})
@@ -112,6 +115,7 @@ func (d *Daemon) taps(c store.Camera, h camera.Hooks) ([]camera.Tap, error) {
 	}
 	recorder, err := record.New(record.Config{
 		Root: d.folder.Media(), CameraID: c.ID, SegmentLength: d.cfg.Record.Segment,
+		Space: func() error { return d.space.Check(space.Media) },
 	}, d.records, d.log, record.Hooks{
 		Segment: func(s store.Segment) {
 			d.bus.Publish(bus.Subject(bus.Segments, c.ID), bus.Segment{

@@ -41,6 +41,9 @@ func (d *Daemon) openWeb(context.Context) error {
 		return err
 	}
 	d.metrics.MustRegister(health.CameraCollector(cameras), health.ProviderCollector(d.registry), collectors.NewGoCollector())
+	if err := health.RegisterSpace(d.metrics, d.spaceFigures); err != nil {
+		return err
+	}
 	if d.latency, err = health.NewLatency(d.metrics); err != nil {
 		return err
 	}
@@ -48,6 +51,7 @@ func (d *Daemon) openWeb(context.Context) error {
 		{Name: "store", Run: d.records.Ping},
 		{Name: "bus", Run: d.bus.Ping},
 		{Name: "detector", Run: d.detectorReady},
+		{Name: "space", Run: d.diskReady},
 	}
 	d.server, err = web.New(web.Config{Listen: d.cfg.Listen, Listener: d.listener, AllowedHosts: d.cfg.AllowedHosts},
 		handler, health.New(d.metrics, checks, d.log), ui.FS(), d.log)
@@ -73,12 +77,19 @@ type uploadPort struct{ d *Daemon }
 
 // DetectImage implements api.Detector.
 func (p uploadPort) DetectImage(ctx context.Context, up api.Upload) (api.ImageResult, error) {
+	if err := p.d.room(); err != nil {
+		return api.ImageResult{}, err
+	}
 	r, err := p.d.upload.Image(ctx, toUpload(up))
 	return api.ImageResult(r), apiError(err)
 }
 
 // SubmitVideo implements api.Detector.
 func (p uploadPort) SubmitVideo(ctx context.Context, up api.Upload) (store.Result, error) {
+	if err := p.d.room(); err != nil {
+		return store.Result{}, err
+	}
+	up.Body = &roomyReader{Reader: up.Body, d: p.d}
 	r, err := p.d.upload.Video(ctx, toUpload(up))
 	return r, apiError(err)
 }
@@ -119,7 +130,10 @@ type modelPort struct{ d *Daemon }
 
 // Add implements api.Models.
 func (p modelPort) Add(ctx context.Context, m api.NewModel, r io.Reader) (store.ModelVersion, error) {
-	v, err := p.d.registry.Add(ctx, registry.New(m), r)
+	if err := p.d.room(); err != nil {
+		return store.ModelVersion{}, err
+	}
+	v, err := p.d.registry.Add(ctx, registry.New(m), &roomyReader{Reader: r, d: p.d})
 	return v, apiError(err)
 }
 
@@ -142,6 +156,9 @@ type renderPort struct{ d *Daemon }
 
 // Request implements api.Renders.
 func (p renderPort) Request(ctx context.Context, r store.Result) error {
+	if err := p.d.room(); err != nil {
+		return err
+	}
 	return apiError(p.d.render.Request(ctx, r))
 }
 
@@ -204,6 +221,7 @@ func (p systemPort) Info(ctx context.Context) api.SystemInfo {
 	return api.SystemInfo{
 		Version: d.opts.Version, StartedAt: d.started, Listen: d.server.Addr(),
 		DataPath: d.folder.Path(), FreeBytes: int64(free), TotalBytes: int64(total), MediaBytes: media, //nolint:gosec // disks are smaller than 8 EiB
+		Space:       d.spaceInfo(),
 		MemoryBytes: residentBytes(), ONNXRuntime: d.runtime.Version(), Provider: d.providerInUse(), Running: d.registry.Running(),
 		LibAV: decode.Version(), OpenCV: gocv.OpenCVVersion(), DefaultModel: model,
 	}

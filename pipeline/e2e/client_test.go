@@ -287,3 +287,12 @@ func (c *client) setModel(t require.TestingT, model string, version int) running
 		"If-Match", quoted(now.Revision))
 	return now
 }
+
+// jsonBody is a value as the body of a request.
+func jsonBody(v any) io.Reader {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return bytes.NewReader(text)
+}

@@ -28,6 +28,8 @@ var (
 	ErrUnprocessable = errors.New("cannot be processed")
 	// ErrUnavailable is returned when something needed is not running now (503).
 	ErrUnavailable = errors.New("not available now")
+	// ErrNoSpace is returned while the disk is too full to take something in (507).
+	ErrNoSpace = errors.New("no space")
 	// ErrNoHLS is returned by Live.Serve when a camera has no HLS: its codec is
 	// MJPEG, or no video has come yet (404 with its own problem type).
 	ErrNoHLS = errors.New("no HLS stream")
@@ -262,4 +264,13 @@ type SystemInfo struct {
 	LibAV        string
 	OpenCV       string
 	DefaultModel string // name@version
+	Space        SpaceInfo
+}
+
+// SpaceInfo is how full the disk is, and what that does.
+type SpaceInfo struct {
+	Level                              string // normal, evict, refuse or stop
+	EvictBelow, RefuseBelow, StopBelow int64  // bytes free at which the levels begin
+	ReserveBytes                       int64  // kept for records
+	Refused, Dropped                   uint64 // uploads and renders; writes of series
 }

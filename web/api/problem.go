@@ -43,6 +43,7 @@ func known() []struct {
 		{ErrUnprocessable, http.StatusUnprocessableEntity},
 		{ErrInvalid, http.StatusUnprocessableEntity},
 		{ErrUnavailable, http.StatusServiceUnavailable},
+		{ErrNoSpace, http.StatusInsufficientStorage},
 		{ErrNoHLS, http.StatusNotFound},
 	}
 }

@@ -64,7 +64,7 @@ func (s *server) routeResults() {
 		"List results", "Results, newest first.", 404), s.listResults)
 	create := operation(http.MethodPost, "/results", "create-result", tag,
 		"Ask for a still or a clip", "Renders a picture or a video of a camera's recording with boxes, in the background. Follow it at Location.",
-		400, 404, 413, 503)
+		400, 404, 413, 503, 507)
 	create.DefaultStatus = http.StatusAccepted
 	huma.Register(s.huma, create, s.createResult)
 	huma.Register(s.huma, operation(http.MethodGet, "/results/{result_id}", "get-result", tag,

@@ -26,6 +26,7 @@ type SystemView struct {
 	LibAV        string      `json:"libav" doc:"Version of libavcodec."`
 	OpenCV       string      `json:"opencv" doc:"Version of OpenCV."`
 	ModelDefault string      `json:"model_default" example:"default@1" doc:"The model that runs where none is set."`
+	Space        Space       `json:"space" doc:"How full the disk is, and what that does."`
 	NotIncluded  []string    `json:"not_included" nullable:"false" doc:"What has its place and is not part of this version."`
 }
 
@@ -48,6 +49,17 @@ type Disk struct {
 	TotalBytes int64  `json:"total_bytes" doc:"Size of the file system."`
 }
 
+// Space is how full the disk is.
+type Space struct {
+	Level       string `json:"level" enum:"normal,evict,refuse,stop" doc:"evict: the oldest recordings go. refuse: uploads and renders are refused, series are dropped. stop: nothing but records is written."`
+	EvictBelow  int64  `json:"evict_below_bytes" doc:"Free bytes below which it is evict."`
+	RefuseBelow int64  `json:"refuse_below_bytes" doc:"Free bytes below which it is refuse."`
+	StopBelow   int64  `json:"stop_below_bytes" doc:"Free bytes below which it is stop."`
+	Reserve     int64  `json:"reserve_bytes" doc:"Kept for records when nothing else may be written."`
+	Refused     uint64 `json:"refused" doc:"Uploads and renders refused since the start."`
+	Dropped     uint64 `json:"dropped_writes" doc:"Writes of series dropped since the start."`
+}
+
 func (s *server) routeSystem() {
 	huma.Register(s.huma, operation(http.MethodGet, "/system", "get-system", "System",
 		"Get the system's condition", "Versions, space, memory, and what this version does not include."), s.getSystem)
@@ -65,6 +77,7 @@ func (s *server) getSystem(ctx context.Context, _ *struct{}) (*answered[SystemVi
 		Data:       Disk{Path: i.DataPath, FreeBytes: i.FreeBytes, TotalBytes: i.TotalBytes},
 		MediaBytes: i.MediaBytes, CPUs: runtime.GOMAXPROCS(0), MemoryBytes: i.MemoryBytes, Goroutines: runtime.NumGoroutine(),
 		ONNXRuntime: i.ONNXRuntime, Provider: i.Provider, Running: running, LibAV: i.LibAV, OpenCV: i.OpenCV, ModelDefault: i.DefaultModel,
+		Space:       Space{i.Space.Level, i.Space.EvictBelow, i.Space.RefuseBelow, i.Space.StopBelow, i.Space.ReserveBytes, i.Space.Refused, i.Space.Dropped},
 		NotIncluded: append(later(), "access control: loopback only"),
 	}}, nil
 }

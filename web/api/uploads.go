@@ -40,13 +40,13 @@ func (s *server) routeUploads() {
 	const tag = "Detections"
 	image := operation(http.MethodPost, "/detections/image", "detect-image", tag,
 		"Detect in a picture", "Finds objects in a picture of at most 32 MiB. The picture with its boxes is kept as a result.",
-		404, 413, 415, 503)
+		404, 413, 415, 503, 507)
 	huma.Register(s.huma, image, s.detectImage)
 	s.describeBody(image, uploadRequest("The picture.", "image/*", "application/octet-stream"))
 
 	video := operation(http.MethodPost, "/detections/video", "detect-video", tag,
 		"Detect in a video", "Takes a video of at most 2 GiB and finds objects in all its frames, in the background. "+
-			"Follow the result at Location.", 404, 413, 415, 503)
+			"Follow the result at Location.", 404, 413, 415, 503, 507)
 	video.DefaultStatus = http.StatusAccepted
 	huma.Register(s.huma, video, s.detectVideo)
 	s.describeBody(video, uploadRequest("The video.", "video/*", "application/octet-stream"))

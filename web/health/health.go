@@ -57,15 +57,16 @@ func ready(w http.ResponseWriter, r *http.Request, checks []Check, log *slog.Log
 	}
 	wg.Wait()
 	answer := struct {
-		Ready  bool              `json:"ready"`
-		Checks map[string]string `json:"checks"`
+		Ready    bool              `json:"ready"`
+		Degraded bool              `json:"degraded,omitempty"` // it works, but not all of it
+		Checks   map[string]string `json:"checks"`
 	}{Ready: true, Checks: map[string]string{}}
 	for i, c := range checks {
 		answer.Checks[c.Name] = "ok"
-		if _, works := errors.AsType[Degraded](errs[i]); works {
-			answer.Checks[c.Name] = errs[i].Error()
-		} else if errs[i] != nil {
-			answer.Ready = false
+		if errs[i] != nil {
+			_, soft := errors.AsType[Degraded](errs[i])
+			answer.Ready = answer.Ready && soft
+			answer.Degraded = answer.Degraded || soft
 			answer.Checks[c.Name] = errs[i].Error()
 			log.Warn("not ready", slog.String("check", c.Name), slog.Any("error", errs[i]))
 		}

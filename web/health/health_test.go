@@ -44,6 +44,10 @@ func TestReady(t *testing.T) {
 		{[]health.Check{fine}, 200, `{"ready":true,"checks":{"store":"ok"}}`},
 		{[]health.Check{fine, {Name: "detector", Run: func(context.Context) error { return health.Degraded("default@1 runs on cpu") }}}, 200, `{"ready":true,"checks":{"store":"ok","detector":"degraded: default@1 runs on cpu"}}`},
 		{[]health.Check{fine, broken}, 503, `{"ready":false,"checks":{"store":"ok","bus":"not connected"}}`},
+		{
+			[]health.Check{fine, {Name: "space", Run: func(context.Context) error { return health.Degraded("nearly full") }}}, 200,
+			`{"ready":true,"degraded":true,"checks":{"store":"ok","space":"degraded: nearly full"}}`,
+		},
 	} {
 		h := health.New(prometheus.NewRegistry(), c.checks, slog.New(slog.DiscardHandler))
 		w := get(t, h, "/readyz")
@@ -86,6 +90,9 @@ detectd_camera_state{camera="yard",state="refused"} 1
 	_, err = health.NewLatency(reg)
 	require.Error(t, err)
 
+	require.NoError(t, health.RegisterSpace(reg, func() health.SpaceFigures {
+		return health.SpaceFigures{Level: 2, Free: 5, Total: 100, Refused: 7, Dropped: 9}
+	}))
 	problems, err := testutil.GatherAndLint(reg)
 	require.NoError(t, err)
 	require.Empty(t, problems)
@@ -98,6 +105,7 @@ detectd_camera_state{camera="yard",state="refused"} 1
 		`detectd_camera_idle_misses_total{camera="door"} 1`,
 		`detectd_camera_last_frame_timestamp_seconds{camera="door"} 1.7000000005e+09`,
 		`detectd_inference_latency_seconds_count{camera="door"} 1`,
+		"detectd_space_level 2", "detectd_space_refused_total 7", "detectd_space_dropped_writes_total 9",
 	} {
 		require.Contains(t, body, line)
 	}

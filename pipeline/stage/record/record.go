@@ -237,8 +237,8 @@ func (r *Recorder) follow(u pipeline.Unit, step time.Duration) {
 	drift := u.Time.Sub(r.last.Time) - (u.PTS - r.last.PTS)
 	if step > jump && step > 4*r.lastStep || drift.Abs() > jump { // cameras may be slow
 		r.cut = true
-		if from, to := r.last.Time.Add(r.lastStep), u.Time; to.Sub(from) > store.GapSlack {
-			r.segment.row.Holes = append(r.segment.row.Holes, store.Range{From: from, To: to})
+		if step > jump && drift.Abs() <= jump && !u.Key { // within the file
+			r.segment.row.Holes = append(r.segment.row.Holes, store.Range{From: r.last.Time.Add(r.lastStep), To: u.Time})
 		}
 	}
 	full := u.PTS-r.segment.first.PTS >= r.cfg.SegmentLength

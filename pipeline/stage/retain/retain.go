@@ -28,6 +28,9 @@ type Config struct {
 	MaxAge   time.Duration // from the end of a segment
 	Reserve  int64         // bytes to keep free on the disk
 	Interval time.Duration // between sweeps; 0 takes 10 s
+	// Missing is how many bytes have to go, beside Reserve; nil: none.
+	Missing func() int64
+	Wake    <-chan struct{} // a token asks for a sweep now; may be nil
 
 	Free func(folder string) (int64, error) // bytes free on its disk; nil asks the system
 	Now  func() time.Time                   // nil takes time.Now
@@ -102,6 +105,7 @@ func (r *Retention) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-r.cfg.Wake:
 		}
 	}
 }
@@ -153,6 +157,9 @@ func (r *Retention) surplus(ctx context.Context) (ids []int64, bytes int64, err 
 			return nil, 0, fmt.Errorf("ask for free disk space: %w", err)
 		}
 		missing = r.cfg.Reserve - n
+	}
+	if r.cfg.Missing != nil {
+		missing = max(missing, r.cfg.Missing())
 	}
 	now := r.cfg.Now()
 	for _, s := range oldest {

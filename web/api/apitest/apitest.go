@@ -312,7 +312,7 @@ func (w *World) Check(_ context.Context, level string) (api.CheckReport, error) 
 func (w *World) Info(context.Context) api.SystemInfo {
 	return api.SystemInfo{
 		Version: "test", StartedAt: Time, Listen: "127.0.0.1:0", DataPath: "data", FreeBytes: 1, TotalBytes: 2,
-		ONNXRuntime: "1.30.0", Provider: "cpu", DefaultModel: "default@1",
+		ONNXRuntime: "1.30.0", Provider: "cpu", DefaultModel: "default@1", Space: api.SpaceInfo{Level: "normal"},
 		Running: []pipeline.Running{{Model: "default", Version: 1, Provider: "cpu", Degraded: true, Reason: "cuda does not work here"}},
 	}
 }

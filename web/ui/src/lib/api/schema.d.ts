@@ -2577,6 +2577,43 @@ export interface components {
              */
             version: number;
         };
+        Space: {
+            /**
+             * Format: int64
+             * @description Writes of series dropped since the start.
+             */
+            dropped_writes: number;
+            /**
+             * Format: int64
+             * @description Free bytes below which it is evict.
+             */
+            evict_below_bytes: number;
+            /**
+             * @description evict: the oldest recordings go. refuse: uploads and renders are refused, series are dropped. stop: nothing but records is written.
+             * @enum {string}
+             */
+            level: "normal" | "evict" | "refuse" | "stop";
+            /**
+             * Format: int64
+             * @description Free bytes below which it is refuse.
+             */
+            refuse_below_bytes: number;
+            /**
+             * Format: int64
+             * @description Uploads and renders refused since the start.
+             */
+            refused: number;
+            /**
+             * Format: int64
+             * @description Kept for records when nothing else may be written.
+             */
+            reserve_bytes: number;
+            /**
+             * Format: int64
+             * @description Free bytes below which it is stop.
+             */
+            stop_below_bytes: number;
+        };
         Status: {
             /**
              * @description Whether anything moves, as far as the coded video tells. Only while idle are pictures left undecoded. Absent where everything is decoded.
@@ -2777,6 +2814,8 @@ export interface components {
             provider: string;
             /** @description The open models and what each runs on. */
             running: components["schemas"]["RunningOn"][];
+            /** @description How full the disk is, and what that does. */
+            space: components["schemas"]["Space"];
             /**
              * Format: date-time
              * @description When it was started.
@@ -4539,6 +4578,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
     };
     "detect-video": {
@@ -4625,6 +4673,15 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4920,6 +4977,15 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5650,6 +5716,15 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };

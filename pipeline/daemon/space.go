@@ -1,0 +1,116 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"path/filepath"
+
+	"detectd/pipeline/bus"
+	"detectd/pipeline/space"
+	"detectd/store"
+	"detectd/store/badger"
+	"detectd/web/api"
+	"detectd/web/health"
+)
+
+// reserveFile holds space for records, below the data folder.
+const reserveFile = "reserve"
+
+// openSpace comes before the stores: it makes room for them on a full disk.
+func (d *Daemon) openSpace(context.Context) (err error) {
+	d.space, err = space.New(space.Config{
+		Folder: d.folder.Path(), Evict: d.cfg.Space.Evict, Refuse: d.cfg.Space.Refuse, Stop: d.cfg.Space.Stop,
+		Most: d.cfg.Space.Most, AtLeast: d.cfg.Record.Reserve, Reserve: filepath.Join(d.folder.Path(), reserveFile),
+	}, d.log, func(c space.Change) {
+		if d.bus != nil {
+			d.bus.Publish(bus.Space, bus.SpaceState{
+				Level: c.Level.String(), Was: c.Was.String(), FreeBytes: c.Usage.Free, TotalBytes: c.Usage.Total,
+			})
+		}
+	})
+	return err
+}
+
+// guardedSeries drops what would meet a full disk, and counts it.
+type guardedSeries struct {
+	*badger.Store
+	space   *space.Guard
+	dropped func(cameraID string, n int)
+}
+
+// PutAnnotations implements store.Series.
+func (g guardedSeries) PutAnnotations(ctx context.Context, as []store.Annotation) error {
+	if g.space.Check(space.Expendable) == nil {
+		return g.Store.PutAnnotations(ctx, as)
+	}
+	for _, a := range as {
+		g.dropped(a.CameraID, 1)
+	}
+	return nil
+}
+
+// PutInferences implements store.Series.
+func (g guardedSeries) PutInferences(ctx context.Context, ms []store.Inference) error {
+	if g.space.Check(space.Expendable) == nil {
+		return g.Store.PutInferences(ctx, ms)
+	}
+	return nil
+}
+
+// room returns an error of the API's kind while nothing large may be taken in.
+func (d *Daemon) room() error {
+	if err := d.space.Check(space.Upload); err != nil {
+		return ofKind(api.ErrNoSpace, err)
+	}
+	return nil
+}
+
+// roomyReader ends an upload that the disk has become too full for.
+type roomyReader struct {
+	io.Reader
+	d     *Daemon
+	since int // bytes read since the disk was asked
+}
+
+const askEvery = 1 << 20
+
+// Read implements io.Reader.
+func (r *roomyReader) Read(p []byte) (int, error) {
+	if r.since >= askEvery {
+		r.since = 0
+		if err := r.d.room(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := r.Reader.Read(p)
+	r.since += n
+	return n, err
+}
+
+// diskReady is a check of readiness that tells of a disk that is nearly full.
+func (d *Daemon) diskReady(context.Context) error {
+	switch d.space.Level() {
+	case space.Refuse:
+		return health.Degraded("the disk is nearly full: uploads, renders and series are refused")
+	case space.Stop:
+		return health.Degraded("the disk is full: nothing but records is written")
+	case space.Normal, space.Evict:
+	}
+	return nil
+}
+
+// Space implements health's view of the disk.
+func (d *Daemon) spaceFigures() health.SpaceFigures {
+	s := d.space.State()
+	return health.SpaceFigures{
+		Level: int(s.Level), Free: s.Usage.Free, Total: s.Usage.Total, Refused: s.RefusedUploads, Dropped: s.DroppedWrites,
+	}
+}
+
+func (d *Daemon) spaceInfo() api.SpaceInfo {
+	s := d.space.State()
+	return api.SpaceInfo{
+		Level: s.Level.String(), EvictBelow: s.Thresholds[0], RefuseBelow: s.Thresholds[1], StopBelow: s.Thresholds[2],
+		ReserveBytes: s.Reserve, Refused: s.RefusedUploads, Dropped: s.DroppedWrites,
+	}
+}

@@ -1,0 +1,36 @@
+package health
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// SpaceFigures are what is known of the disk.
+type SpaceFigures struct {
+	Level       int // 0 normal, 1 evict, 2 refuse, 3 stop
+	Free, Total int64
+	Refused     uint64 // uploads and renders
+	Dropped     uint64 // writes of series
+}
+
+// RegisterSpace registers the metrics of the disk: detectd_space_….
+func RegisterSpace(reg prometheus.Registerer, figures func() SpaceFigures) error {
+	gauge := func(name, help string, value func(SpaceFigures) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "detectd_space_" + name, Help: help},
+			func() float64 { return value(figures()) })
+	}
+	counter := func(name, help string, value func(SpaceFigures) float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "detectd_space_" + name, Help: help},
+			func() float64 { return value(figures()) })
+	}
+	for _, c := range []prometheus.Collector{
+		gauge("level", "How full the disk is: 0 normal, 1 old recordings go, 2 uploads are refused, 3 only records are written.",
+			func(f SpaceFigures) float64 { return float64(f.Level) }),
+		gauge("free_bytes", "Bytes free on the disk of the data folder.", func(f SpaceFigures) float64 { return float64(f.Free) }),
+		gauge("size_bytes", "Size of the disk of the data folder.", func(f SpaceFigures) float64 { return float64(f.Total) }),
+		counter("refused_total", "Uploads and renders refused since the disk was nearly full.", func(f SpaceFigures) float64 { return float64(f.Refused) }),
+		counter("dropped_writes_total", "Writes of series dropped since the disk was nearly full.", func(f SpaceFigures) float64 { return float64(f.Dropped) }),
+	} {
+		if err := reg.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
