@@ -34,11 +34,16 @@ type Camera struct {
 	Enabled   bool
 	Record    string  // one of the Record constants
 	DetectFPS float64 // detections per second wanted; 0 takes the default
-	Loop      bool    // files only: start again at the end
-	Demo      bool    // belongs to the built-in demo
-	Revision  int64
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	// With RecordMotion and RecordEvents: how long before and after what happens
+	// recordings are kept; 0 takes the default.
+	RecordBefore, RecordAfter time.Duration
+	Keep                      time.Duration // age of recordings that go; 0 takes the default
+	KeepBytes                 int64         // size of all its recordings, the oldest go first; 0 is no limit of its own
+	Loop                      bool          // files only: start again at the end
+	Demo                      bool          // belongs to the built-in demo
+	Revision                  int64
+	CreatedAt                 time.Time
+	UpdatedAt                 time.Time
 }
 
 // Model groups the versions of one model.

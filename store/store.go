@@ -102,6 +102,7 @@ type Records interface {
 	RunningModels
 	Segments
 	Gaps
+	Keeps
 	Tracks
 	Events
 	Results
@@ -205,6 +206,22 @@ type Gaps interface {
 	ListGaps(ctx context.Context, cameraID string, r Range, p Page) ([]Gap, string, error)
 	// Coverage adds up the part of the range that is accounted for.
 	Coverage(ctx context.Context, cameraID string, r Range) (Coverage, error)
+}
+
+// Keeps is what retention goes by: which recordings stay, and which records are old.
+type Keeps interface {
+	PutKeep(ctx context.Context, k Keep) (Keep, error) // inserts or replaces by camera and ID
+	ListKeeps(ctx context.Context, cameraID string) ([]Keep, error)
+	DeleteKeep(ctx context.Context, cameraID, id string) error
+	// OldestUnkept lists the oldest segments that may go.
+	OldestUnkept(ctx context.Context, q Oldest) ([]Segment, error)
+	// IdleSegments lists the oldest segments in which nothing happened.
+	IdleSegments(ctx context.Context, q Idle) ([]Segment, error)
+	// RecordedBytes adds up the segments of each camera that has some.
+	RecordedBytes(ctx context.Context) ([]Recorded, error)
+	// DropOld deletes at most limit old records and returns how many. Call it again
+	// while it returns limit; others can write between two calls.
+	DropOld(ctx context.Context, old Old, limit int) (int, error)
 }
 
 // Tracks are the objects followed through a camera's frames.

@@ -85,6 +85,9 @@ func (w *Worker) awaitModel(ctx context.Context) {
 	}
 }
 
+// endWait is how long the decoder may take to hear that the source ended.
+const endWait = 2 * time.Second
+
 func (w *Worker) runSource(ctx context.Context) error {
 	source, err := w.deps.Open(w.camera)
 	if err != nil {
@@ -98,6 +101,7 @@ func (w *Worker) runSource(ctx context.Context) error {
 	select {
 	case w.queue <- coded{ended: true}:
 	case <-ctx.Done():
+	case <-time.After(endWait): // the decoder is stuck, and recording must go on without it
 	}
 	w.skipping = false
 	if err != nil {

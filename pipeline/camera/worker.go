@@ -198,10 +198,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { w.annotate(); return nil })
 	g.Go(func() error { w.decode(ctx); return nil })
 	w.supervise(ctx)
-	close(w.queue)
-	err := g.Wait()
+	// No unit comes any more. The taps end first: what was recorded is completed
+	// also when the decoder or the detector is stuck.
 	stopTaps()
-	return errors.Join(err, taps.Wait())
+	err := taps.Wait()
+	close(w.queue)
+	return errors.Join(err, g.Wait())
 }
 
 // decode turns queued units into frames until the queue is closed.

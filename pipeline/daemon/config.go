@@ -74,11 +74,16 @@ type RecordConfig struct {
 	MaxBytes int64         `yaml:"max_bytes" unit:"bytes" min:"0"`
 	MaxAge   time.Duration `yaml:"max_age" min:"0s"`
 	Reserve  int64         `yaml:"reserve" unit:"bytes" min:"0"`
+	Before   time.Duration `yaml:"before" min:"0s" max:"10m"`
+	After    time.Duration `yaml:"after" min:"0s" max:"10m"`
 }
 
 // KeepConfig is the section keep.
 type KeepConfig struct {
 	Annotations time.Duration `yaml:"annotations" min:"1h"`
+	Tracks      time.Duration `yaml:"tracks" min:"0s"`
+	Events      time.Duration `yaml:"events" min:"0s"`
+	Reports     time.Duration `yaml:"reports" min:"0s"`
 }
 
 // StorageConfig is the section storage.
@@ -127,8 +132,11 @@ func DefaultConfig() Config {
 		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: "off", MaxBatch: 8},
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, Reserve: 2 << 30,
+			Before: 5 * time.Second, After: 10 * time.Second,
 		},
-		Keep:    KeepConfig{Annotations: 7 * 24 * time.Hour},
+		Keep: KeepConfig{
+			Annotations: 7 * 24 * time.Hour, Tracks: 90 * 24 * time.Hour, Events: 365 * 24 * time.Hour, Reports: 5 * 365 * 24 * time.Hour,
+		},
 		Storage: StorageConfig{Blobs: blobsFile},
 		Space:   SpaceConfig{Evict: 10, Refuse: 5, Stop: 2, Most: 20 << 30},
 		Upload: UploadConfig{

@@ -6,6 +6,7 @@ import (
 
 	"detectd/pipeline/bus"
 	"detectd/pipeline/stage/ledger"
+	"detectd/pipeline/stage/retain"
 	"detectd/store"
 )
 
@@ -69,4 +70,17 @@ func (d *Daemon) newLedger() *ledger.Stage {
 			})
 		},
 	})
+}
+
+// policy decides what of each camera is kept.
+func (d *Daemon) policy() *retain.Policy {
+	return &retain.Policy{
+		Index: d.records, Before: d.cfg.Record.Before, After: d.cfg.Record.After,
+		Keep: retain.KeepAges{Tracks: d.cfg.Keep.Tracks, Events: d.cfg.Keep.Events, Reports: d.cfg.Keep.Reports},
+		// Without annotations nobody looked, or nobody knows: what was recorded is kept.
+		Watched: func(ctx context.Context, cameraID string, r store.Range) bool {
+			found, err := d.series.Annotations(ctx, cameraID, r, 1)
+			return err == nil && len(found) > 0
+		},
+	}
 }

@@ -73,7 +73,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	d.ledger = d.newLedger()
 	d.retain, err = retain.New(retain.Config{
 		Root: d.folder.Media(), MaxBytes: d.cfg.Record.MaxBytes, MaxAge: d.cfg.Record.MaxAge,
-		Missing: d.space.Missing, Wake: d.space.Evicting(),
+		Missing: d.space.Missing, Wake: d.space.Evicting(), Policy: d.policy(),
 	}, d.records, d.log, func(segments int, bytes int64) {
 		d.log.Info("old recordings deleted", "segments", segments, "bytes", bytes)
 	})

@@ -3,17 +3,19 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"detectd/store"
 )
 
 const selectCameras = `SELECT id, client_id, name, url, username, password, transport, enabled, record,
-	detect_fps, loop, demo, revision, created_us, updated_us FROM cameras`
+	detect_fps, loop, demo, record_before_us, record_after_us, keep_us, keep_bytes, revision, created_us, updated_us FROM cameras`
 
 func scanCamera(r row) (c store.Camera, err error) {
-	var created, updated int64
+	var created, updated, before, after, keep int64
 	err = r.Scan(&c.ID, &c.ClientID, &c.Name, &c.URL, &c.Username, (*string)(&c.Password), &c.Transport, &c.Enabled, &c.Record,
-		&c.DetectFPS, &c.Loop, &c.Demo, &c.Revision, &created, &updated)
+		&c.DetectFPS, &c.Loop, &c.Demo, &before, &after, &keep, &c.KeepBytes, &c.Revision, &created, &updated)
+	c.RecordBefore, c.RecordAfter, c.Keep = micro(before), micro(after), micro(keep)
 	c.CreatedAt, c.UpdatedAt = timeOf(created), timeOf(updated)
 	return c, err
 }
@@ -28,9 +30,11 @@ func (s *Store) CreateCamera(ctx context.Context, c store.Camera) (store.Camera,
 	c.UpdatedAt = c.CreatedAt
 	err := s.write(ctx, "create "+cameraNamed(c.ID), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO cameras (id, client_id, name, url, username, password, transport, enabled, record,
-			detect_fps, loop, demo, revision, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			detect_fps, loop, demo, record_before_us, record_after_us, keep_us, keep_bytes, revision, created_us, updated_us)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			c.ID, c.ClientID, c.Name, c.URL, c.Username, string(c.Password), c.Transport, c.Enabled, c.Record,
-			c.DetectFPS, c.Loop, c.Demo, c.Revision, micros(c.CreatedAt), micros(c.UpdatedAt))
+			c.DetectFPS, c.Loop, c.Demo, c.RecordBefore.Microseconds(), c.RecordAfter.Microseconds(), c.Keep.Microseconds(), c.KeepBytes,
+			c.Revision, micros(c.CreatedAt), micros(c.UpdatedAt))
 		switch {
 		case isDuplicate(err):
 			return exists(cameraNamed(c.ID))
@@ -70,9 +74,11 @@ func (s *Store) UpdateCamera(ctx context.Context, c store.Camera, expect int64) 
 		}
 		c.Revision, c.CreatedAt, c.UpdatedAt = old.Revision+1, old.CreatedAt, s.time()
 		_, err = tx.ExecContext(ctx, `UPDATE cameras SET client_id = ?, name = ?, url = ?, username = ?, password = ?, transport = ?,
-			enabled = ?, record = ?, detect_fps = ?, loop = ?, demo = ?, revision = ?, updated_us = ? WHERE id = ?`,
+			enabled = ?, record = ?, detect_fps = ?, loop = ?, demo = ?,
+			record_before_us = ?, record_after_us = ?, keep_us = ?, keep_bytes = ?, revision = ?, updated_us = ? WHERE id = ?`,
 			c.ClientID, c.Name, c.URL, c.Username, string(c.Password), c.Transport,
-			c.Enabled, c.Record, c.DetectFPS, c.Loop, c.Demo, c.Revision, micros(c.UpdatedAt), c.ID)
+			c.Enabled, c.Record, c.DetectFPS, c.Loop, c.Demo,
+			c.RecordBefore.Microseconds(), c.RecordAfter.Microseconds(), c.Keep.Microseconds(), c.KeepBytes, c.Revision, micros(c.UpdatedAt), c.ID)
 		switch {
 		case isDangling(err):
 			return notFound(clientNamed(c.ClientID))
@@ -113,3 +119,5 @@ func (s *Store) DeleteCamera(ctx context.Context, id string, expect int64) error
 		return err
 	})
 }
+
+func micro(us int64) time.Duration { return time.Duration(us) * time.Microsecond }

@@ -208,3 +208,33 @@ func coverage(t *testing.T, s store.Records) {
 		require.Equal(t, c.To.Sub(c.From), c.Covered+c.Missing+c.Unwanted, name)
 	}
 }
+
+func keeps(t *testing.T, s store.Records) {
+	ctx := t.Context()
+	addClient(t, s, "a")
+	addCamera(t, s, "a", "door")
+	addCamera(t, s, "a", "gate")
+	_, err := s.PutKeep(ctx, store.Keep{CameraID: "none", ID: "x", From: noon(), To: noon().Add(time.Hour)})
+	require.ErrorIs(t, err, store.ErrNotFound)
+	k, err := s.PutKeep(ctx, store.Keep{CameraID: "door", ID: "x", From: noon(), To: noon().Add(time.Hour), Note: "why"})
+	require.NoError(t, err)
+	all, err := s.ListKeeps(ctx, "door")
+	require.NoError(t, err)
+	require.Equal(t, []store.Keep{k}, all)
+	first := addSegment(t, s, "door", noon().Add(-time.Minute), time.Minute) // only touches it
+	addSegment(t, s, "door", noon(), time.Minute)
+	gate := addSegment(t, s, "gate", noon(), time.Minute)
+	oldest, err := s.OldestUnkept(ctx, store.Oldest{Limit: 10})
+	require.NoError(t, err)
+	require.Equal(t, []store.Segment{first, gate}, oldest)
+	oldest, err = s.OldestUnkept(ctx, store.Oldest{CameraID: "door", EndBefore: noon(), Limit: 10})
+	require.NoError(t, err)
+	require.Empty(t, oldest, "it ends at noon")
+	recorded, err := s.RecordedBytes(ctx)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []store.Recorded{
+		{CameraID: "door", Bytes: 2000, Newest: noon().Add(time.Minute)}, {CameraID: "gate", Bytes: 1000, Newest: noon().Add(time.Minute)},
+	}, recorded)
+	require.NoError(t, s.DeleteKeep(ctx, "door", "x"))
+	require.ErrorIs(t, s.DeleteKeep(ctx, "door", "x"), store.ErrNotFound)
+}

@@ -78,6 +78,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeMovies()
 	s.routeTimeline()
 	s.routeCoverage()
+	s.routeKeeps()
 	s.routeModels()
 	s.routeRunningModels()
 	s.routeReports()

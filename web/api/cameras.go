@@ -13,34 +13,36 @@ import (
 
 // Camera is a configured source of video with its present condition.
 type Camera struct {
-	ID          string  `json:"id" example:"door" doc:"Identifies the camera for ever."`
-	ClientID    string  `json:"client_id" example:"harbour" doc:"The client that owns it."`
-	Name        string  `json:"name" example:"Front door" doc:"For people."`
-	URL         string  `json:"url" example:"rtsp://10.0.0.5/stream" doc:"Its address, never with credentials."`
-	Username    string  `json:"username" example:"viewer" doc:"The user it is asked as."`
-	HasPassword bool    `json:"has_password" doc:"Whether a password is stored. The password itself is never shown."`
-	Transport   string  `json:"transport" enum:"auto,tcp,udp" doc:"How RTP is carried."`
-	Enabled     bool    `json:"enabled" doc:"Whether it is being watched."`
-	Record      string  `json:"record" enum:"continuous,off" doc:"What of it is recorded."`
-	DetectFPS   float64 `json:"detect_fps" example:"5" doc:"Detections per second wanted; 0 takes the default."`
-	Loop        bool    `json:"loop" doc:"Files only: whether it starts again at the end."`
-	Demo        bool    `json:"demo" doc:"Whether it belongs to the built-in demo."`
-	Revision    int64   `json:"revision" example:"3" doc:"Counts the changes of this record."`
-	CreatedAt   Time    `json:"created_at" doc:"When it was created."`
-	UpdatedAt   Time    `json:"updated_at" doc:"When it was last changed."`
-	Status      Status  `json:"status" doc:"Its present condition."`
+	ID          string `json:"id" example:"door" doc:"Identifies the camera for ever."`
+	ClientID    string `json:"client_id" example:"harbour" doc:"The client that owns it."`
+	Name        string `json:"name" example:"Front door" doc:"For people."`
+	URL         string `json:"url" example:"rtsp://10.0.0.5/stream" doc:"Its address, never with credentials."`
+	Username    string `json:"username" example:"viewer" doc:"The user it is asked as."`
+	HasPassword bool   `json:"has_password" doc:"Whether a password is stored. The password itself is never shown."`
+	Transport   string `json:"transport" enum:"auto,tcp,udp" doc:"How RTP is carried."`
+	Enabled     bool   `json:"enabled" doc:"Whether it is being watched."`
+	Record      string `json:"record" enum:"continuous,motion,events,off" doc:"What of its recordings is kept."`
+	Retention
+	DetectFPS float64 `json:"detect_fps" example:"5" doc:"Detections per second wanted; 0 takes the default."`
+	Loop      bool    `json:"loop" doc:"Files only: whether it starts again at the end."`
+	Demo      bool    `json:"demo" doc:"Whether it belongs to the built-in demo."`
+	Revision  int64   `json:"revision" example:"3" doc:"Counts the changes of this record."`
+	CreatedAt Time    `json:"created_at" doc:"When it was created."`
+	UpdatedAt Time    `json:"updated_at" doc:"When it was last changed."`
+	Status    Status  `json:"status" doc:"Its present condition."`
 }
 
 // CameraSettings are what a user sets of a camera.
 type CameraSettings struct {
-	ClientID  string   `json:"client_id,omitempty" pattern:"^[a-z0-9][a-z0-9_-]{0,62}$" example:"harbour" doc:"The client that owns it; default is the client \"default\", or the present one in a change."`
-	Name      string   `json:"name" minLength:"1" maxLength:"200" example:"Front door" doc:"For people."`
-	URL       string   `json:"url" minLength:"1" maxLength:"2048" example:"rtsp://10.0.0.5/stream" doc:"rtsp:// or rtsps:// address, or the path of a file in an allowed folder. User and password in it are split off and not shown again."`
-	Username  *string  `json:"username,omitempty" maxLength:"200" example:"viewer" doc:"The user to ask as. Overrides one in the URL; a change without it keeps the stored one."`
-	Password  *string  `json:"password,omitempty" maxLength:"200" writeOnly:"true" doc:"Overrides one in the URL; a change without it keeps the stored one, an empty one clears it."`
-	Transport string   `json:"transport,omitempty" enum:"auto,tcp,udp" default:"auto" doc:"How RTP is carried."`
-	Enabled   *bool    `json:"enabled,omitempty" doc:"Whether it is being watched; default true."`
-	Record    string   `json:"record,omitempty" enum:"continuous,off" default:"continuous" doc:"What of it is recorded."`
+	ClientID  string  `json:"client_id,omitempty" pattern:"^[a-z0-9][a-z0-9_-]{0,62}$" example:"harbour" doc:"The client that owns it; default is the client \"default\", or the present one in a change."`
+	Name      string  `json:"name" minLength:"1" maxLength:"200" example:"Front door" doc:"For people."`
+	URL       string  `json:"url" minLength:"1" maxLength:"2048" example:"rtsp://10.0.0.5/stream" doc:"rtsp:// or rtsps:// address, or the path of a file in an allowed folder. User and password in it are split off and not shown again."`
+	Username  *string `json:"username,omitempty" maxLength:"200" example:"viewer" doc:"The user to ask as. Overrides one in the URL; a change without it keeps the stored one."`
+	Password  *string `json:"password,omitempty" maxLength:"200" writeOnly:"true" doc:"Overrides one in the URL; a change without it keeps the stored one, an empty one clears it."`
+	Transport string  `json:"transport,omitempty" enum:"auto,tcp,udp" default:"auto" doc:"How RTP is carried."`
+	Enabled   *bool   `json:"enabled,omitempty" doc:"Whether it is being watched; default true."`
+	Record    string  `json:"record,omitempty" enum:"continuous,motion,events,off" default:"continuous" doc:"What of its recordings is kept: everything; what is around followed objects; what is around events at its zones and lines; nothing."`
+	Retention
 	DetectFPS *float64 `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second wanted; 0 takes the default."`
 	Loop      *bool    `json:"loop,omitempty" doc:"Files only: whether it starts again at the end; default false."`
 }
@@ -181,6 +183,7 @@ func (s *server) apply(in CameraSettings, c store.Camera) (store.Camera, error) 
 		return c, invalid("body.url", urlProblem(err, in.URL))
 	}
 	moved := c.URL != address.URL
+	in.Retention.put(&c)
 	c.Name, c.URL, c.Transport, c.Record = in.Name, address.URL, in.Transport, in.Record
 	c.Enabled = in.Enabled == nil || *in.Enabled
 	c.Loop = in.Loop != nil && *in.Loop
@@ -246,7 +249,7 @@ func (s *server) camera(ctx context.Context, id string) (Camera, error) {
 func (s *server) newCamera(c store.Camera) Camera {
 	return Camera{
 		ID: c.ID, ClientID: c.ClientID, Name: c.Name, URL: c.URL, Username: c.Username, HasPassword: c.Password != "",
-		Transport: c.Transport, Enabled: c.Enabled, Record: c.Record, DetectFPS: c.DetectFPS, Loop: c.Loop, Demo: c.Demo,
+		Transport: c.Transport, Enabled: c.Enabled, Record: c.Record, Retention: newRetention(c), DetectFPS: c.DetectFPS, Loop: c.Loop, Demo: c.Demo,
 		Revision: c.Revision, CreatedAt: Time{c.CreatedAt}, UpdatedAt: Time{c.UpdatedAt}, Status: s.status(c),
 	}
 }

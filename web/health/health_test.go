@@ -42,7 +42,7 @@ func TestReady(t *testing.T) {
 	}{
 		{nil, 200, `{"ready":true,"checks":{}}`},
 		{[]health.Check{fine}, 200, `{"ready":true,"checks":{"store":"ok"}}`},
-		{[]health.Check{fine, {Name: "detector", Run: func(context.Context) error { return health.Degraded("default@1 runs on cpu") }}}, 200, `{"ready":true,"checks":{"store":"ok","detector":"degraded: default@1 runs on cpu"}}`},
+		{[]health.Check{fine, {Name: "detector", Run: func(context.Context) error { return health.Degraded("default@1 runs on cpu") }}}, 200, `{"ready":true,"degraded":true,"checks":{"store":"ok","detector":"degraded: default@1 runs on cpu"}}`},
 		{[]health.Check{fine, broken}, 503, `{"ready":false,"checks":{"store":"ok","bus":"not connected"}}`},
 		{
 			[]health.Check{fine, {Name: "space", Run: func(context.Context) error { return health.Degraded("nearly full") }}}, 200,

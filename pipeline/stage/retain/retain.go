@@ -32,6 +32,9 @@ type Config struct {
 	Missing func() int64
 	Wake    <-chan struct{} // a token asks for a sweep now; may be nil
 
+	Policy  *Policy              // of single cameras; nil: only the limits above
+	Elapsed func() time.Duration // a clock that never jumps; nil takes the machine's
+
 	Free func(folder string) (int64, error) // bytes free on its disk; nil asks the system
 	Now  func() time.Time                   // nil takes time.Now
 }
@@ -51,7 +54,9 @@ type Retention struct {
 	index   Index
 	log     *slog.Logger
 	deleted func(segments int, bytes int64)
-	failing bool // the last sweep failed: its like is not told again
+	ages    map[string]ageLimit  // by camera
+	decided map[string]time.Time // by camera: up to where it is known what is kept
+	failing bool                 // the last sweep failed: its like is not told again
 }
 
 const (
@@ -79,10 +84,13 @@ func New(cfg Config, index Index, log *slog.Logger, deleted func(segments int, b
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if began := time.Now(); cfg.Elapsed == nil {
+		cfg.Elapsed = func() time.Duration { return time.Since(began) }
+	}
 	if deleted == nil {
 		deleted = func(int, int64) {}
 	}
-	return &Retention{cfg: cfg, index: index, log: log, deleted: deleted}, nil
+	return &Retention{cfg: cfg, index: index, log: log, deleted: deleted, ages: map[string]ageLimit{}, decided: map[string]time.Time{}}, nil
 }
 
 // Run sweeps at once and then in intervals, until ctx ends. What fails is tried
@@ -124,6 +132,18 @@ func (r *Retention) Sweep(ctx context.Context) error {
 	if err := r.empty(ctx, root); err != nil {
 		return err
 	}
+	if p := r.cfg.Policy; p != nil {
+		err := r.byCamera(ctx, func(ids []int64, bytes int64, reason store.GapReason) error {
+			if err := p.Index.DiscardSegments(ctx, ids, reason); err != nil {
+				return fmt.Errorf("drop segments: %w", err)
+			}
+			r.deleted(len(ids), bytes)
+			return r.empty(ctx, root)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	for {
 		ids, bytes, err := r.surplus(ctx)
 		if err != nil || len(ids) == 0 {
@@ -142,7 +162,7 @@ func (r *Retention) Sweep(ctx context.Context) error {
 
 // surplus picks the next segments to go.
 func (r *Retention) surplus(ctx context.Context) (ids []int64, bytes int64, err error) {
-	oldest, err := r.index.OldestSegments(ctx, batch)
+	oldest, err := r.oldest(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list oldest segments: %w", err)
 	}
@@ -163,7 +183,7 @@ func (r *Retention) surplus(ctx context.Context) (ids []int64, bytes int64, err 
 	}
 	now := r.cfg.Now()
 	for _, s := range oldest {
-		old := r.cfg.MaxAge > 0 && now.Sub(s.End) > r.cfg.MaxAge
+		old := r.cfg.Policy == nil && r.cfg.MaxAge > 0 && now.Sub(s.End) > r.cfg.MaxAge
 		much := r.cfg.MaxBytes > 0 && total-bytes > r.cfg.MaxBytes
 		if !old && !much && bytes >= missing {
 			break
@@ -172,6 +192,14 @@ func (r *Retention) surplus(ctx context.Context) (ids []int64, bytes int64, err 
 		bytes += s.Bytes
 	}
 	return ids, bytes, nil
+}
+
+// oldest are the next segments that may go.
+func (r *Retention) oldest(ctx context.Context) ([]store.Segment, error) {
+	if r.cfg.Policy != nil {
+		return r.cfg.Policy.Index.OldestUnkept(ctx, store.Oldest{Limit: batch})
+	}
+	return r.index.OldestSegments(ctx, batch)
 }
 
 // empty removes the files of all garbage entries and forgets these.

@@ -18,7 +18,9 @@ import (
 	"detectd/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+}
 
 var now = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 

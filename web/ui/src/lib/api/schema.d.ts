@@ -113,6 +113,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{camera_id}/keeps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what is kept
+         * @description The spans of time of a camera whose recordings stay, by id.
+         */
+        get: operations["list-keeps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera_id}/keeps/{keep_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Keep recordings
+         * @description Marks a span of time: its recordings stay until the mark is removed, whatever the limits say.
+         */
+        put: operations["put-keep"];
+        post?: never;
+        /**
+         * Keep recordings no longer
+         * @description Removes a mark. The recordings go when the limits say so.
+         */
+        delete: operations["delete-keep"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cameras/{camera_id}/live.mjpeg": {
         parameters: {
             query?: never;
@@ -1090,6 +1134,17 @@ export interface components {
              * @example door
              */
             id: string;
+            /**
+             * Format: int64
+             * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
+             */
+            keep_bytes?: number;
+            /**
+             * Format: double
+             * @description Age in days at which its recordings go; 0 takes the default.
+             * @example 14
+             */
+            keep_days?: number;
             /** @description Files only: whether it starts again at the end. */
             loop: boolean;
             /**
@@ -1098,10 +1153,22 @@ export interface components {
              */
             name: string;
             /**
-             * @description What of it is recorded.
+             * @description What of its recordings is kept.
              * @enum {string}
              */
-            record: "continuous" | "off";
+            record: "continuous" | "motion" | "events" | "off";
+            /**
+             * Format: double
+             * @description Seconds kept after it; 0 takes the default.
+             * @example 10
+             */
+            record_after_s?: number;
+            /**
+             * Format: double
+             * @description Seconds kept before what happens, with record motion or events; 0 takes the default.
+             * @example 5
+             */
+            record_before_s?: number;
             /**
              * Format: int64
              * @description Counts the changes of this record.
@@ -1190,6 +1257,17 @@ export interface components {
             detect_fps?: number;
             /** @description Whether it is being watched; default true. */
             enabled?: boolean;
+            /**
+             * Format: int64
+             * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
+             */
+            keep_bytes?: number;
+            /**
+             * Format: double
+             * @description Age in days at which its recordings go; 0 takes the default.
+             * @example 14
+             */
+            keep_days?: number;
             /** @description Files only: whether it starts again at the end; default false. */
             loop?: boolean;
             /**
@@ -1200,11 +1278,23 @@ export interface components {
             /** @description Overrides one in the URL; a change without it keeps the stored one, an empty one clears it. */
             password?: string;
             /**
-             * @description What of it is recorded.
+             * @description What of its recordings is kept: everything; what is around followed objects; what is around events at its zones and lines; nothing.
              * @default continuous
              * @enum {string}
              */
-            record?: "continuous" | "off";
+            record?: "continuous" | "motion" | "events" | "off";
+            /**
+             * Format: double
+             * @description Seconds kept after it; 0 takes the default.
+             * @example 10
+             */
+            record_after_s?: number;
+            /**
+             * Format: double
+             * @description Seconds kept before what happens, with record motion or events; 0 takes the default.
+             * @example 5
+             */
+            record_before_s?: number;
             /**
              * @description How RTP is carried.
              * @default auto
@@ -1728,6 +1818,54 @@ export interface components {
              */
             time: string;
         };
+        Keep: {
+            /**
+             * @description The camera.
+             * @example door
+             */
+            camera_id: string;
+            /**
+             * Format: date-time
+             * @description When it was marked.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description Where it begins.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            from: string;
+            /**
+             * @description Its id, unique for the camera.
+             * @example break-in
+             */
+            id: string;
+            /** @description Why, for people. */
+            note?: string;
+            /**
+             * Format: date-time
+             * @description Where it ends.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            to: string;
+        };
+        KeepRange: {
+            /**
+             * Format: date-time
+             * @description Where it begins.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            from: string;
+            /** @description Why, for people. */
+            note?: string;
+            /**
+             * Format: date-time
+             * @description Where it ends.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            to: string;
+        };
         Line: {
             /**
              * @description Which crossings count: in both directions, only to the right or only to the left.
@@ -1824,6 +1962,12 @@ export interface components {
         ListInference: {
             /** @description The items of this page. */
             items: components["schemas"]["Inference"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
+        ListKeep: {
+            /** @description The items of this page. */
+            items: components["schemas"]["Keep"][];
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
         };
@@ -2054,6 +2198,17 @@ export interface components {
              * @example door
              */
             id?: string;
+            /**
+             * Format: int64
+             * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
+             */
+            keep_bytes?: number;
+            /**
+             * Format: double
+             * @description Age in days at which its recordings go; 0 takes the default.
+             * @example 14
+             */
+            keep_days?: number;
             /** @description Files only: whether it starts again at the end; default false. */
             loop?: boolean;
             /**
@@ -2064,11 +2219,23 @@ export interface components {
             /** @description Overrides one in the URL; a change without it keeps the stored one, an empty one clears it. */
             password?: string;
             /**
-             * @description What of it is recorded.
+             * @description What of its recordings is kept: everything; what is around followed objects; what is around events at its zones and lines; nothing.
              * @default continuous
              * @enum {string}
              */
-            record?: "continuous" | "off";
+            record?: "continuous" | "motion" | "events" | "off";
+            /**
+             * Format: double
+             * @description Seconds kept after it; 0 takes the default.
+             * @example 10
+             */
+            record_after_s?: number;
+            /**
+             * Format: double
+             * @description Seconds kept before what happens, with record motion or events; 0 takes the default.
+             * @example 5
+             */
+            record_before_s?: number;
             /**
              * @description How RTP is carried.
              * @default auto
@@ -3552,6 +3719,162 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-keeps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListKeep"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "put-keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+                /** @description The id of the mark. */
+                keep_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeepRange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Keep"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+                /** @description The id of the mark. */
+                keep_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,41 @@
+package store
+
+import "time"
+
+// Keep marks a span of time of a camera whose recordings stay whatever the limits say.
+type Keep struct {
+	CameraID  string
+	ID        string // as Client.ID, unique for the camera
+	From, To  time.Time
+	Note      string
+	CreatedAt time.Time
+}
+
+// Oldest asks for the oldest segments that may go: none that overlaps a Keep.
+type Oldest struct {
+	CameraID  string    // "" all cameras
+	EndBefore time.Time // only those that ended before; zero: any
+	Limit     int
+}
+
+// Idle asks for the segments of a camera in which nothing happened that would
+// have them kept.
+type Idle struct {
+	CameraID      string
+	Events        bool // only what happens at zones and lines counts, else every track
+	Before, After time.Duration
+	Range
+	Limit int
+}
+
+// Recorded is how much there is of a camera.
+type Recorded struct {
+	CameraID string
+	Bytes    int64
+	Newest   time.Time // end of the newest segment
+}
+
+// Old says which records are too old to be kept; a zero time keeps them all.
+type Old struct {
+	Tracks, Events, Reports time.Time
+}
