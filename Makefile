@@ -113,6 +113,12 @@ e2e: build test-packages ## only the tests of the real program, with the real pa
 soak-stores: ## kill the stores at 200 points, and cut their power at as many
 	DETECTD_TEST_POINTS=200 go test -count=1 -timeout 30m -v ./store/crash
 
+# As long as DETECTD_SOAK says.
+.PHONY: soak
+soak: export DETECTD_SOAK ?= 1h
+soak: build test-packages ## run eight cameras with a fault every 30 s (DETECTD_SOAK=1h)
+	go test -count=1 -timeout 25h -v -run TestSoak ./pipeline/e2e
+
 .PHONY: client
 client: build test-packages ## test against pycocotools and a plain Python pipeline, from PyPI (DETECTD_TEST_DATA=DIR: on real pictures too)
 	packaging/client/run.sh

@@ -52,15 +52,16 @@ type ageLimit struct {
 }
 
 // present is the time that ages count from: not later than an hour after the
-// newest recording, since a clock that was set forward makes nothing old.
-func present(now time.Time, all []store.Recorded) time.Time {
+// newest recording, since a clock that was set forward makes nothing old. Where
+// nothing is recorded any more, ages go on with the time since the start.
+func present(now time.Time, all []store.Recorded, elapsed time.Duration) time.Time {
 	var newest time.Time
 	for _, r := range all {
 		if r.Newest.After(newest) {
 			newest = r.Newest
 		}
 	}
-	if limit := newest.Add(time.Hour); !newest.IsZero() && limit.Before(now) {
+	if limit := newest.Add(time.Hour + elapsed); !newest.IsZero() && limit.Before(now) {
 		return limit
 	}
 	return now
@@ -85,7 +86,7 @@ func (r *Retention) byCamera(ctx context.Context, drop dropper) error {
 	for _, a := range all {
 		recorded[a.CameraID] = a.Bytes
 	}
-	now := present(r.cfg.Now(), all)
+	now := present(r.cfg.Now(), all, r.cfg.Elapsed())
 	for _, c := range cameras {
 		have := recorded[c.ID]
 		counted := func(ids []int64, bytes int64, reason store.GapReason) error {

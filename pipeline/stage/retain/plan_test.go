@@ -147,6 +147,18 @@ func TestClockJump(t *testing.T) {
 	require.Len(t, s.left("door"), 7*24+1-12, "nor does a clock that is set back")
 }
 
+// TestNothingIsRecordedAnyMore: recordings of cameras that are off still go in time.
+func TestNothingIsRecordedAnyMore(t *testing.T) {
+	s := newSite(t)
+	s.film("door", 24, time.Hour)
+	r := s.retention(retain.Config{MaxAge: 24 * time.Hour})
+	for range 50 {
+		s.now, s.elapsed = s.now.Add(time.Hour), s.elapsed+time.Hour
+		require.NoError(t, r.Sweep(t.Context()))
+	}
+	require.Empty(t, s.left("door"))
+}
+
 func TestOnlyWhatHappens(t *testing.T) {
 	for mode, want := range map[string][]time.Duration{
 		store.RecordMotion: {600 * time.Second, 590 * time.Second, 580 * time.Second, 570 * time.Second, 130 * time.Second, 120 * time.Second},
