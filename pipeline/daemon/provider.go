@@ -11,6 +11,7 @@ import (
 	"detectd/detect/provider"
 	"detectd/pipeline"
 	"detectd/pipeline/bus"
+	"detectd/pipeline/cores"
 	"detectd/web/health"
 )
 
@@ -68,4 +69,21 @@ func (d *Daemon) providerInUse() string {
 		return list[0].Provider
 	}
 	return d.cfg.Detect.Provider
+}
+
+// turn has inference take turns with decoding for the processors. What runs on a
+// GPU does not: it would hold a processor while it waits.
+type turn struct {
+	side    *cores.Side
+	running func() []pipeline.Running
+}
+
+// Run implements the turn of detect/batch.
+func (t turn) Run(work func()) {
+	onGPU := func(r pipeline.Running) bool { return ort.Provider(r.Provider).GPU() }
+	if slices.ContainsFunc(t.running(), onGPU) {
+		work()
+		return
+	}
+	t.side.Run(work)
 }

@@ -41,7 +41,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	processors := cores.New(max(d.workers(), runtime.GOMAXPROCS(0)))
 	d.infer = infer.New(infer.Config{
 		Default: d.cfg.Detect.Model, DetectFPS: d.cfg.Detect.FPS,
-		Batch: batch.Config{MaxBatch: d.cfg.Detect.MaxBatch, MaxWait: d.cfg.Detect.MaxWait, Workers: d.workers(), Turn: processors.First()},
+		Batch: batch.Config{MaxBatch: d.cfg.Detect.MaxBatch, MaxWait: d.cfg.Detect.MaxWait, Workers: d.workers(), Turn: turn{processors.First(), d.registry.Running}},
 	}, d.registry.Load, d.records, d.bus, d.log)
 	d.cameras = camera.NewManager(d.records, d.bus, camera.Deps{
 		Open: d.sources.Open, Taps: d.taps, Annotator: d.annotator, Detector: detector{d.infer},
