@@ -209,7 +209,7 @@ func TestIdleScenes(t *testing.T) {
 		scene simulate.Scene
 		share float64 // of the units that is decoded at most
 	}{
-		"clean":           {share: 0.8},
+		"clean":           {share: 0.85},
 		"noise":           {scene: simulate.Scene{Noise: 4}, share: all},
 		"much noise":      {scene: simulate.Scene{Noise: 10}, share: all},
 		"flicker":         {scene: simulate.Scene{Noise: 3, Flicker: 6}, share: all},
@@ -218,10 +218,10 @@ func TestIdleScenes(t *testing.T) {
 		"short groups":    {spec: simulate.Spec{GOP: 13}, scene: simulate.Scene{Noise: 3}, share: all},
 		"long groups":     {spec: simulate.Spec{GOP: 100}, share: all},
 		"groups too long": {spec: simulate.Spec{GOP: 150}, share: all},
-		"b frames":        {spec: simulate.Spec{BFrames: 3}, share: 0.8},
+		"b frames":        {spec: simulate.Spec{BFrames: 3}, share: 0.85},
 		"constant rate":   {spec: simulate.Spec{Bitrate: 600_000}, scene: simulate.Scene{Noise: 4}, share: all},
 		"padded":          {spec: simulate.Spec{Bitrate: 600_000, Padded: true}, scene: simulate.Scene{Noise: 4}, share: all},
-		"h265":            {spec: simulate.Spec{Codec: pipeline.H265}, scene: simulate.Scene{Noise: 4}, share: 0.8},
+		"h265":            {spec: simulate.Spec{Codec: pipeline.H265}, scene: simulate.Scene{Noise: 4}, share: 0.85},
 		"mjpeg":           {spec: simulate.Spec{Codec: pipeline.MJPEG}, share: all},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -63,7 +63,7 @@ func found(t *testing.T, det detect.Detector, spec simulate.Spec) (got finding) 
 	require.Zero(t, pool.Live())
 	w, h, err := offline.Check(t.Context(), path, 0)
 	require.NoError(t, err)
-	require.Equal(t, got.size, [2]int{w, h})
+	require.Equal(t, [2]int{w, h}, got.size)
 	return got
 }
 

@@ -45,7 +45,8 @@ func TestReady(t *testing.T) {
 		{[]health.Check{fine, {Name: "detector", Run: func(context.Context) error { return health.Degraded("default@1 runs on cpu") }}}, 200, `{"ready":true,"degraded":true,"checks":{"store":"ok","detector":"degraded: default@1 runs on cpu"}}`},
 		{[]health.Check{fine, broken}, 503, `{"ready":false,"checks":{"store":"ok","bus":"not connected"}}`},
 		{
-			[]health.Check{fine, {Name: "space", Run: func(context.Context) error { return health.Degraded("nearly full") }}}, 200,
+			[]health.Check{fine, {Name: "space", Run: func(context.Context) error { return health.Degraded("nearly full") }}},
+			200,
 			`{"ready":true,"degraded":true,"checks":{"store":"ok","space":"degraded: nearly full"}}`,
 		},
 	} {

@@ -77,7 +77,7 @@ func (f *nalFormat) learn(nals [][]byte) bool {
 		return false
 	}
 	kept := slices.DeleteFunc(slices.Clone(f.sets), func(nal []byte) bool { return kinds[f.setKind(nal)] })
-	f.sets = append(kept, sets...)
+	f.sets = slices.Concat(kept, sets)
 	return true
 }
 
