@@ -30,7 +30,7 @@ func (c backupCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return withFolder(c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, _ bool) error {
+	return withFolder(ctx, c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, _ bool) error {
 		s, err := backup.Write(ctx, f, blobs, c.Out, backup.Options{Media: c.Media, Config: c.Config, Version: e.version})
 		if err != nil {
 			return err

@@ -65,6 +65,9 @@ func openFolderBook(ctx context.Context, e *env, data string) (b *folderBook, er
 	if b.records, err = sqlite.Open(ctx, b.folder.DB(), log); err != nil {
 		return b, err
 	}
+	if err := blobsAt(ctx, b.folder, daemon.DefaultConfig()); err != nil {
+		return b, fmt.Errorf("%w; do this while detectd runs", err)
+	}
 	files, err := blob.Open(b.folder.BlobsURL())
 	if err != nil {
 		return b, err

@@ -37,7 +37,7 @@ func (c checkCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return withFolder(c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, owned bool) error {
+	return withFolder(ctx, c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, owned bool) error {
 		t := check.Target{Folder: f, Blobs: blobs}
 		if !owned {
 			t.Settle = checkSettle

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,6 +9,7 @@ import (
 	"detectd/store"
 	"detectd/store/blob"
 	"detectd/store/folder"
+	"detectd/store/sqlite"
 )
 
 // openFolder takes a data folder that exists, or looks at it beside the running
@@ -24,12 +26,15 @@ func openFolder(data string) (f *folder.Folder, owned bool, err error) {
 }
 
 // withFolder lets use work with a data folder and its blobs.
-func withFolder(data string, cfg daemon.Config, use func(f *folder.Folder, blobs *blob.Store, owned bool) error) (err error) {
+func withFolder(ctx context.Context, data string, cfg daemon.Config, use func(f *folder.Folder, blobs *blob.Store, owned bool) error) (err error) {
 	f, owned, err := openFolder(data)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := blobsAt(ctx, f, cfg); err != nil {
+		return fmt.Errorf("%w; name the settings that say so with --config", err)
+	}
 	open := blob.Beside
 	if owned {
 		open = blob.Open
@@ -40,6 +45,23 @@ func withFolder(data string, cfg daemon.Config, use func(f *folder.Folder, blobs
 	}
 	defer func() { err = errors.Join(err, blobs.Close()) }()
 	return use(f, blobs, owned)
+}
+
+// blobsAt refuses settings with which the daemon would look for the files of
+// models, uploads and results in another place than it put them last.
+func blobsAt(ctx context.Context, f *folder.Folder, cfg daemon.Config) error {
+	db, err := sqlite.Inspect(ctx, f.DB())
+	if err != nil {
+		return nil //nolint:nilerr // a new or damaged database is for others to judge
+	}
+	place, err := db.BlobsPlace(ctx)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if place != "" && place != cfg.BlobsPlace() {
+		return fmt.Errorf("the files of this data folder are at %s, not at %s", place, cfg.BlobsPlace())
+	}
+	return nil
 }
 
 // inBytes writes a size for people.

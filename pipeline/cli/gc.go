@@ -30,7 +30,7 @@ func (c gcCommand) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return withFolder(c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, owned bool) (err error) {
+	return withFolder(ctx, c.Data, cfg, func(f *folder.Folder, blobs *blob.Store, owned bool) (err error) {
 		if !owned && !c.DryRun {
 			return fmt.Errorf("%w, which deletes unused files by itself; add --dry-run to see them", store.ErrLocked)
 		}

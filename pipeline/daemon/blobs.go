@@ -20,7 +20,11 @@ func (d *Daemon) openBlobs(ctx context.Context) error {
 		return err
 	}
 	files.SpoolTo(d.folder.Temp())
-	if err := files.Bind(ctx, d.folder.ID()); err != nil {
+	err = files.Bind(ctx, d.folder.ID())
+	if err == nil {
+		err = d.records.SetBlobs(ctx, d.cfg.BlobsPlace())
+	}
+	if err != nil {
 		return errors.Join(err, files.Close())
 	}
 	d.blobs = garbage.New(garbage.Config{Alone: d.folder.Unheld, Collected: d.collected}, files, d.records, d.log)

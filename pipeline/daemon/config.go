@@ -102,6 +102,12 @@ func (c Config) BlobsURL(f *folder.Folder) string {
 	return c.Storage.Blobs
 }
 
+// BlobsPlace is storage.blobs without the way to get there.
+func (c Config) BlobsPlace() string {
+	place, _, _ := strings.Cut(c.Storage.Blobs, "?")
+	return place
+}
+
 // SpaceConfig is the section space: percent of the disk that is free.
 type SpaceConfig struct {
 	Evict  float64 `yaml:"evict" min:"1" max:"50"`

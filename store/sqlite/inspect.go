@@ -164,6 +164,12 @@ func (i *Inspection) change(ctx context.Context, doing string, fn func(tx *sql.T
 	return (&Store{w: i.db}).write(ctx, doing, fn)
 }
 
+// BlobsPlace is where SetBlobs said that the blobs are, "" when it never did.
+func (i *Inspection) BlobsPlace(ctx context.Context) (place string, err error) {
+	err = i.db.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE key = 'blobs'), '')`).Scan(&place)
+	return place, err
+}
+
 // Folder is the id of the data folder that the database belongs to, "" for none.
 func (i *Inspection) Folder(ctx context.Context) (id string, err error) {
 	err = i.db.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE key = 'folder'), '')`).Scan(&id)

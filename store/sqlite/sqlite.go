@@ -138,6 +138,11 @@ func (s *Store) BindFolder(ctx context.Context, id string) error {
 	})
 }
 
+// SetBlobs notes where the blobs of the records are, for Inspection.BlobsPlace.
+func (s *Store) SetBlobs(ctx context.Context, place string) error {
+	return s.write(ctx, "note place of blobs", func(tx *sql.Tx) error { return s.setMeta(ctx, tx, "blobs", place) })
+}
+
 // Start counts the uses of the folder in the database. before is the folder's own
 // count, which is written after this one: a database that lags behind is an older
 // copy that was put in place of the folder's own.
