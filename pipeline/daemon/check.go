@@ -26,6 +26,12 @@ func (d *Daemon) checkOnce(ctx context.Context) error {
 		return nil
 	case <-time.After(checkAfter):
 	}
+	d.check(ctx)
+	<-ctx.Done()
+	return nil
+}
+
+func (d *Daemon) check(ctx context.Context) {
 	r, err := check.Run(ctx, check.Target{Folder: d.folder, Blobs: d.blobs, Settle: checkSettle}, check.Presence)
 	switch {
 	case ctx.Err() != nil: // stopped in the middle
@@ -38,8 +44,6 @@ func (d *Daemon) checkOnce(ctx context.Context) error {
 	default:
 		d.log.Debug("the data folder is whole", "rows", r.Rows, "files", r.Files)
 	}
-	<-ctx.Done()
-	return nil //nolint:nilerr // what is wrong was told; it is no reason to stop
 }
 
 // Check implements api.System.
