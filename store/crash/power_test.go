@@ -26,7 +26,7 @@ func TestPowerCut(t *testing.T) {
 	require.NoError(t, os.Mkdir(mount, 0o700))
 	file, err := os.Create(disk)
 	require.NoError(t, err)
-	require.NoError(t, file.Truncate(128<<20))
+	require.NoError(t, file.Truncate(256<<20))
 	require.NoError(t, file.Close())
 	if out, err := exec.CommandContext(t.Context(), "mkfs.ext4", "-q", "-F", disk).CombinedOutput(); err != nil {
 		t.Skipf("NOT TESTED: power cuts need mkfs.ext4: %v %s", err, out)
