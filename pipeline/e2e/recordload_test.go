@@ -53,9 +53,9 @@ func TestRecordingLoad(t *testing.T) {
 	t.Cleanup(func() { _ = server.Process.Signal(syscall.SIGTERM); _ = server.Wait() })
 	lines := bufio.NewScanner(out)
 	require.True(t, lines.Scan())
-	_, url, found := strings.Cut(lines.Text(), "rtsp://")
-	require.True(t, found, lines.Text())
-	url = "rtsp://" + strings.Fields(url)[0]
+	_, rest, ok := strings.Cut(lines.Text(), "rtsp://")
+	require.True(t, ok, lines.Text())
+	url := "rtsp://" + strings.Fields(rest)[0]
 
 	records, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
