@@ -64,7 +64,7 @@ func (d *doctor) vectors(flags []string) {
 	case len(has) == 0:
 		d.add(Warning, "vectors", "models run several times slower than on a processor with AVX2", "no AVX2")
 	case slices.Contains(has, "VNNI") || slices.Contains(has, "AVX-VNNI"):
-		d.ok("vectors", "%s: int8 models pay", strings.Join(has, ", "))
+		d.ok("vectors", "%s: int8 models can pay", strings.Join(has, ", "))
 	default:
 		d.ok("vectors", "%s; no VNNI: int8 models may be slower", strings.Join(has, ", "))
 	}
