@@ -31,6 +31,7 @@ func TestStuckDetectionDoesNotHoldUpRecording(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- g.worker.Run(ctx) }()
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		require.Equal(t, 2, runs)
 		require.Len(t, g.tap.pts, 4*queueUnits, "every unit")
 		cancel()

@@ -3,6 +3,7 @@ package camera
 import (
 	"context"
 	"iter"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,6 +33,7 @@ func (w *Worker) replay(ctx context.Context, f pipeline.Format, units iter.Seq[p
 		}
 		w.units.Add(1)
 		w.bytes.Add(uint64(u.Bytes())) //nolint:gosec // lengths are not negative
+		u.Arrived = time.Time{}        // it cannot be late
 		c.unit = u
 		v.take(c)
 		c.format = nil

@@ -45,6 +45,7 @@ type video struct {
 	pictured time.Duration // PTS of the last picture that the gate was given
 	reported activity.Report
 	lag      lag
+	excused  time.Time // until then the decoder may be late: it has decoded what was held
 }
 
 // look is a decoded key picture that has not been announced yet.
@@ -89,7 +90,7 @@ func (v *video) take(c coded) {
 		if len(v.held.units) > 0 {
 			v.held.add(c.unit)
 		}
-	case v.lag.drops(c.unit, time.Now()):
+	case v.late(c.unit):
 		v.w.decodeDrops.Add(1)
 	case v.gate == nil:
 		v.decode(c.unit)
@@ -336,11 +337,20 @@ func (v *video) wake() {
 
 // decodeHeld decodes the first n units that are held.
 func (v *video) decodeHeld(n int) {
+	began := time.Now()
+	defer func() { v.excused = time.Now().Add(2 * time.Since(began)) }()
 	v.replay = true
 	for range n {
 		v.decode(v.held.take(1)[0])
 		v.w.held.Store(int64(len(v.held.units)))
 	}
+}
+
+// late says that u is left out because the decoder is behind. It may be for a
+// while after it has woken up: what came meanwhile belongs to what has begun.
+func (v *video) late(u pipeline.Unit) bool {
+	now := time.Now()
+	return now.After(v.excused) && v.lag.drops(u, now)
 }
 
 // show hands a picture to the gate.
