@@ -27,7 +27,7 @@ type assembler struct {
 	codec       codec
 	sink        pipeline.Sink
 	ss          *session
-	ntp         func(timestamp uint32) (time.Time, bool)
+	reports     reports
 	depacketize func(*rtp.Packet) ([][]byte, error)
 
 	seen     bool
@@ -37,6 +37,7 @@ type assembler struct {
 	// The unit under way.
 	open      bool
 	timestamp uint32
+	ssrc      uint32
 	arrived   time.Time // of its first packet
 	nals      [][]byte
 	size      int
@@ -54,7 +55,7 @@ func newAssembler(forma format.Format, sink pipeline.Sink, ss *session) (*assemb
 	if err != nil {
 		return nil, failed("the camera describes its video in a way that cannot be read", err)
 	}
-	a := &assembler{codec: c, sink: sink, ss: ss, changed: true}
+	a := &assembler{codec: c, sink: sink, ss: ss, changed: true, reports: reports{now: ss.now}}
 	if a.depacketize, err = c.depacketizer(); err != nil {
 		return nil, failed("the camera packs its video in a way that detectd does not know", err)
 	}
@@ -64,6 +65,7 @@ func newAssembler(forma format.Format, sink pipeline.Sink, ss *session) (*assemb
 // packet takes the next RTP packet, in the order of sequence numbers.
 func (a *assembler) packet(pkt *rtp.Packet) {
 	now := a.ss.now()
+	a.ss.reach(stagePackets)
 	missing := a.seen && pkt.SequenceNumber != a.sequence+1
 	a.seen, a.sequence = true, pkt.SequenceNumber
 	a.hurt = a.hurt || missing && a.open
@@ -71,7 +73,7 @@ func (a *assembler) packet(pkt *rtp.Packet) {
 		a.flush(now)
 	}
 	if !a.open {
-		a.open, a.timestamp, a.arrived = true, pkt.Timestamp, now
+		a.open, a.timestamp, a.ssrc, a.arrived = true, pkt.Timestamp, pkt.SSRC, now
 		a.gap = a.gap || missing
 	}
 	nals, err := a.depacketize(pkt)
@@ -111,13 +113,18 @@ func (a *assembler) flush(now time.Time) {
 		a.gap = gap || hurt
 		return
 	}
-	a.ss.alive()
+	key = key && a.codec.ready()
+	a.ss.alive(a.started || key)
 	switch intact := whole && !hurt; {
 	case key && intact:
 		a.broken = false // nothing before matters any more
 	case gap || !intact:
 		a.broken = true
 	}
+	if !a.codec.ready() {
+		a.ss.reach(stageNoSets)
+	}
+	a.ss.reach(stageNoKey)
 	if key || a.started {
 		a.deliver(nals, key, now)
 	}
@@ -129,6 +136,7 @@ func (a *assembler) deliver(nals [][]byte, key bool, now time.Time) {
 		return // shown before the first key unit: it refers to units that we never had
 	}
 	a.started = true
+	a.ss.reach(stageVideo)
 	if a.changed {
 		a.changed = false
 		a.sink.Format(a.codec.format())
@@ -140,7 +148,7 @@ func (a *assembler) deliver(nals [][]byte, key bool, now time.Time) {
 
 // stamp fills in the capture time.
 func (a *assembler) stamp(u *pipeline.Unit, timestamp uint32, arrived time.Time) {
-	ntp, ok := a.ntp(timestamp)
+	ntp, ok := a.reports.claim(a.ssrc, timestamp, arrived)
 	u.Time, u.TimeError, u.Clock = a.clock.stamp(u.PTS, arrived, ntp, ok)
 	if ok && u.Clock == frame.ClockArrival && !a.clock.warned {
 		a.clock.warned = true

@@ -7,51 +7,70 @@ import (
 )
 
 const (
-	// The capture time that a camera claims is believed when the unit arrived
-	// no more than maxDelay after and maxAhead before it.
-	maxDelay = 15 * time.Second
+	// A camera's clock is believed when the units that are delayed least arrive no
+	// more than maxDelay after and maxAhead before the capture time it claims.
+	maxDelay = 5 * time.Second
 	maxAhead = 2 * time.Second
 	// minError is the least uncertainty of a camera's clock.
 	minError = 10 * time.Millisecond
 	// unseenDelay allows for what no receiver can measure: exposure, coding and
 	// the constant part of the network's delay.
 	unseenDelay = 250 * time.Millisecond
-	// maxDrift is how far a camera's clock may run away from ours, in parts per million.
-	maxDrift = 200
+	// window is how long the earliest arrival is remembered, at least: long enough
+	// for a packet without delay, short enough for clocks that drift apart (30 ms
+	// a minute at 500 parts per million) and for a jump that was taken for time.
+	window = 30 * time.Second
 	// maxJump is the greatest difference between the passing of RTP time and of our
 	// time that is not a restart of the camera's clock.
 	maxJump = 5 * time.Second
+	// maxReorder is how far RTP time may step back in the order of decoding without
+	// being such a restart: the 16 pictures that codecs reorder at most, at a usual rate.
+	maxReorder = time.Second
 )
 
 // captureClock finds the capture time of units.
 type captureClock struct {
 	warned bool
 
-	// The earliest arrival seen, as the wall-clock time of PTS 0: the packet that
-	// was delayed least tells best when it was captured.
-	zero    time.Time
-	lastPTS time.Duration
+	// The earliest arrivals of this window and the one before, as the time of
+	// PTS 0: the packet that was delayed least tells best when it was captured.
+	zero, before time.Time
+	began        time.Time
 }
 
 // stamp returns the capture time of the unit with the given PTS that began to
-// arrive at arrived. The camera's own claim ntp, if there is one, wins when it is
-// plausible; its error is taken to be within the delay seen.
-func (c *captureClock) stamp(pts time.Duration, arrived, ntp time.Time, claimed bool) (time.Time, time.Duration, frame.Clock) {
-	zero := arrived.Add(-pts)
-	drift := max(pts-c.lastPTS, 0) * maxDrift / 1e6
-	if c.zero.IsZero() || zero.Before(c.zero.Add(drift)) {
-		c.zero = zero
-	} else {
-		c.zero = c.zero.Add(drift)
-	}
-	c.lastPTS = pts
+// arrive at arrived, and how far it may be off. The camera's own claim, if there
+// is one, wins when it is plausible; its error is taken to be within the delay
+// that it implies for the quickest unit.
+func (c *captureClock) stamp(pts time.Duration, arrived, claim time.Time, claimed bool) (time.Time, time.Duration, frame.Clock) {
+	zero := c.quickest(pts, arrived)
 	if claimed {
-		if delay := arrived.Sub(ntp); delay <= maxDelay && delay >= -maxAhead {
-			return ntp, max(delay.Abs(), minError), frame.ClockRTCP
+		switch delay := zero.Sub(claim.Add(-pts)); {
+		case delay >= 0 && delay <= maxDelay:
+			return claim, max(delay, minError), frame.ClockRTCP
+		case delay < 0 && -delay <= maxAhead:
+			return claim, unseenDelay - delay, frame.ClockRTCP
 		}
 	}
-	at := c.zero.Add(pts)
+	at := zero.Add(pts)
 	return at, arrived.Sub(at) + unseenDelay, frame.ClockArrival
+}
+
+// quickest is the time of PTS 0 by the units that were delayed least.
+func (c *captureClock) quickest(pts time.Duration, arrived time.Time) time.Time {
+	zero := arrived.Add(-pts)
+	switch passed := arrived.Sub(c.began); {
+	case c.zero.IsZero() || passed > 2*window:
+		c.zero, c.before, c.began = zero, zero, arrived
+	case passed > window:
+		c.zero, c.before, c.began = zero, c.zero, arrived
+	case zero.Before(c.zero):
+		c.zero = zero
+	}
+	if c.before.Before(c.zero) {
+		return c.before
+	}
+	return c.zero
 }
 
 // timeline turns RTP time stamps into PTS and DTS that start at 0 and never run
@@ -62,22 +81,28 @@ type timeline struct {
 	lastArrived time.Time
 	ticks       int64 // PTS of the unit before, in 1/90000 s
 	lastDTS     int64
+	lastPTS     int64 // the greatest
+	restart     int64 // PTS where the camera's clock last began anew
 }
 
 // next places the unit with the given RTP time stamp. extract derives its DTS.
 // It reports false for a unit that lies before the first one.
 func (l *timeline) next(timestamp uint32, arrived time.Time, extract func(pts int64) (int64, error)) (pts, dts time.Duration, ok bool) {
 	if l.started {
-		step := int64(int32(timestamp - l.last))
+		step := toDuration(int64(int32(timestamp - l.last)))
 		passed := arrived.Sub(l.lastArrived)
-		if off := toDuration(step) - passed; off.Abs() > maxJump {
-			step = max(int64(passed)*clockRate/int64(time.Second), 1)
+		if (step-passed).Abs() > maxJump || step < -maxReorder {
+			// After the jump the order starts again, later than all before.
+			passed := int64(min(max(passed, 0), 24*time.Hour)) * clockRate / int64(time.Second)
+			l.ticks = max(l.ticks+passed, l.lastPTS+1, l.lastDTS+1)
+			l.restart = l.ticks
+		} else {
+			l.ticks += int64(int32(timestamp - l.last))
 		}
-		l.ticks += step
 	}
 	first := !l.started
 	l.started, l.last, l.lastArrived = true, timestamp, arrived
-	if l.ticks < 0 {
+	if l.ticks < l.restart {
 		return 0, 0, false
 	}
 	p := l.ticks
@@ -88,7 +113,7 @@ func (l *timeline) next(timestamp uint32, arrived time.Time, extract func(pts in
 	if !first && d <= l.lastDTS {
 		d = l.lastDTS + 1
 	}
-	l.lastDTS = d
+	l.lastDTS, l.lastPTS = d, max(l.lastPTS, p, d)
 	return toDuration(max(p, d)), toDuration(d), true
 }
 

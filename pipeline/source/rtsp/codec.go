@@ -19,6 +19,8 @@ type codec interface {
 	// learn takes the parameter sets out of a unit and reports whether the format changed.
 	learn(nals [][]byte) bool
 	format() pipeline.Format
+	// ready says that all is known that decoding needs beside the units.
+	ready() bool
 	// inspect drops what carries no picture: no NAL units come back when nothing is
 	// left. It puts the parameter sets in front of a key unit that lacks them, so that
 	// decoding can start there. Whole says that the unit's first slice is there.
@@ -30,11 +32,17 @@ type codec interface {
 func newCodec(f format.Format) (codec, error) {
 	switch f := f.(type) {
 	case *format.H264:
-		c := &h264Codec{forma: f, sps: f.SPS, pps: f.PPS}
+		c := &h264Codec{forma: f}
+		if (&h264.SPS{}).Unmarshal(f.SPS) == nil { // else it comes in-band, or never
+			c.sps, c.pps = f.SPS, f.PPS
+		}
 		c.extractor.Initialize()
 		return c, nil
 	case *format.H265:
-		c := &h265Codec{forma: f, vps: f.VPS, sps: f.SPS, pps: f.PPS}
+		c := &h265Codec{forma: f}
+		if (&h265.SPS{}).Unmarshal(f.SPS) == nil {
+			c.vps, c.sps, c.pps = f.VPS, f.SPS, f.PPS
+		}
 		c.extractor.Initialize()
 		return c, nil
 	case *format.MJPEG:
@@ -89,6 +97,8 @@ func (c *h264Codec) learn(nals [][]byte) bool {
 	}
 	return changed
 }
+
+func (c *h264Codec) ready() bool { return c.sps != nil && c.pps != nil }
 
 func (c *h264Codec) format() pipeline.Format {
 	f := pipeline.Format{Codec: pipeline.H264}
@@ -179,6 +189,8 @@ func (c *h265Codec) learn(nals [][]byte) bool {
 	return changed
 }
 
+func (c *h265Codec) ready() bool { return c.vps != nil && c.sps != nil && c.pps != nil }
+
 func (c *h265Codec) format() pipeline.Format {
 	f := pipeline.Format{Codec: pipeline.H265}
 	if c.vps == nil || c.sps == nil || c.pps == nil {
@@ -258,6 +270,8 @@ func (c *mjpegCodec) learn(nals [][]byte) bool {
 	c.width, c.height = width, height
 	return changed
 }
+
+func (c *mjpegCodec) ready() bool { return true }
 
 func (c *mjpegCodec) format() pipeline.Format {
 	return pipeline.Format{Codec: pipeline.MJPEG, Width: c.width, Height: c.height}

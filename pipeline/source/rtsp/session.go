@@ -13,7 +13,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
-	"github.com/pion/rtp"
+	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 
 	"detectd/pipeline"
 )
@@ -36,12 +36,38 @@ type session struct {
 	playing   atomic.Bool
 	redirects int
 	foreign   bool // the camera tried to send us to another host, or round in circles
+
+	login      login
+	asked      *base.Request // the newest request
+	noGetParam bool          // the camera refuses GET_PARAMETER
+	since      time.Time     // when playing began; owned by the goroutine that reads packets
+	stage      atomic.Int32  // how far the video came
+}
+
+// How far the video of a session came, from the first packet to a picture.
+const (
+	stageNothing = iota
+	stagePackets // packets that make no picture
+	stageNoKey   // pictures, but none to start with
+	stageNoSets  // key pictures without the parameter sets
+	stageVideo
+)
+
+// reach notes how far the video came.
+func (ss *session) reach(stage int32) {
+	if ss.stage.Load() < stage {
+		ss.stage.Store(stage)
+	}
 }
 
 func (s *Source) play(parent context.Context, sink pipeline.Sink, protocol gortsplib.Protocol) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	ss := &session{Source: s}
+	ss := &session{Source: s, login: login{cnonce: newCnonce}}
+	if s.url.User != nil {
+		ss.login.user = s.url.User.Username()
+		ss.login.password, _ = s.url.User.Password()
+	}
 	ss.timer = time.AfterFunc(s.cfg.DialTimeout, func() { cancel(errSilent) })
 	defer ss.timer.Stop()
 	ss.client = ss.newClient(protocol)
@@ -72,14 +98,24 @@ func (s *Source) play(parent context.Context, sink pipeline.Sink, protocol gorts
 func (ss *session) silence(err error) *pipeline.SourceError {
 	reason := "the camera did not answer in time"
 	if ss.playing.Load() {
-		reason = "the camera stopped sending video"
+		reason = map[int32]string{
+			stageNothing: "the camera answers but sends no video",
+			stagePackets: "the camera sends video that cannot be read",
+			stageNoKey:   "the camera sends no key frame; set its key frame interval to a few seconds",
+			stageNoSets:  "the camera does not say how its video is coded (no SPS and PPS)",
+			stageVideo:   "the camera stopped sending video",
+		}[ss.stage.Load()]
 	}
 	return &pipeline.SourceError{State: pipeline.StateTimeout, Reason: reason, Err: errors.Join(errSilent, err)}
 }
 
 // run goes through DESCRIBE, SETUP and PLAY and returns when the connection ends.
 func (ss *session) run(sink pipeline.Sink) error {
-	desc, _, err := ss.client.Describe((*base.URL)(ss.url))
+	var desc *description.Session
+	err := ss.again(func() (err error) {
+		desc, _, err = ss.client.Describe((*base.URL)(ss.url))
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -91,16 +127,20 @@ func (ss *session) run(sink pipeline.Sink) error {
 	if err != nil {
 		return err
 	}
-	if _, err := ss.client.Setup(desc.BaseURL, media, 0, 0); err != nil {
+	err = ss.again(func() error {
+		_, err := ss.client.Setup(desc.BaseURL, media, 0, 0)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	a.ntp = func(timestamp uint32) (time.Time, bool) {
-		return ss.client.PacketNTP(media, &rtp.Packet{Header: rtp.Header{
-			PayloadType: forma.PayloadType(), Timestamp: timestamp,
-		}})
-	}
+	ss.client.OnPacketRTCP(media, a.reports.packet)
 	ss.client.OnPacketRTP(media, forma, a.packet)
-	if _, err := ss.client.Play(nil); err != nil {
+	err = ss.again(func() error {
+		_, err := ss.client.Play(nil)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if !ss.playing.Swap(true) {
@@ -109,29 +149,44 @@ func (ss *session) run(sink pipeline.Sink) error {
 	return ss.client.Wait()
 }
 
-// alive says that video came: the camera has VideoTimeout for the next unit.
-func (ss *session) alive() {
+// again makes a request once more whose login was refused because it had run out.
+func (ss *session) again(request func() error) error {
+	err := request()
+	if status, ok := errors.AsType[liberrors.ErrClientBadStatusCode](err); ok &&
+		status.Code == base.StatusUnauthorized && ss.login.renewed {
+		err = request()
+	}
+	return err
+}
+
+// keyPatience is how many VideoTimeouts a camera has for its first key frame.
+const keyPatience = 6
+
+// alive says that a picture came: the camera has VideoTimeout for the next. While
+// pictures cannot be shown, that goes on for a while only.
+func (ss *session) alive(shown bool) {
 	ss.playing.Store(true)
-	ss.timer.Reset(ss.cfg.VideoTimeout)
+	if ss.since.IsZero() {
+		ss.since = ss.now()
+	}
+	if shown || ss.now().Sub(ss.since) < (keyPatience-1)*ss.cfg.VideoTimeout {
+		ss.timer.Reset(ss.cfg.VideoTimeout)
+	}
 }
 
 func (ss *session) newClient(protocol gortsplib.Protocol) *gortsplib.Client {
 	// Longer than any time-out of ours, which come first and say more.
 	patience := ss.cfg.DialTimeout + ss.cfg.ReadTimeout + ss.cfg.VideoTimeout + 10*time.Second
 	return &gortsplib.Client{
-		Scheme:         ss.url.Scheme,
-		Host:           ss.url.Host,
-		Protocol:       &protocol,
-		ReadTimeout:    patience,
-		WriteTimeout:   ss.cfg.ReadTimeout,
-		UserAgent:      "detectd",
-		DialContext:    ss.dial,
-		DialTLSContext: ss.dialTLS,
-		OnRequest: func(*base.Request) {
-			if !ss.playing.Load() {
-				ss.timer.Reset(ss.cfg.ReadTimeout)
-			}
-		},
+		Scheme:            ss.url.Scheme,
+		Host:              ss.url.Host,
+		Protocol:          &protocol,
+		ReadTimeout:       patience,
+		WriteTimeout:      ss.cfg.ReadTimeout,
+		UserAgent:         "detectd",
+		DialContext:       ss.dial,
+		DialTLSContext:    ss.dialTLS,
+		OnRequest:         ss.onRequest,
 		OnResponse:        ss.onResponse,
 		OnTransportSwitch: func(error) {},
 		OnPacketsLost:     func(uint64) {}, // the assembler counts by itself, per unit
@@ -139,9 +194,40 @@ func (ss *session) newClient(protocol gortsplib.Protocol) *gortsplib.Client {
 	}
 }
 
-// onResponse takes the Location out of a redirect to another host, so that
-// gortsplib follows none: it would take the user and the password along.
+// onRequest logs in.
+func (ss *session) onRequest(req *base.Request) {
+	if req.Method == base.GetParameter && ss.noGetParam {
+		req.Method = base.Options
+	}
+	ss.asked = req
+	ss.login.authorize(req)
+	if !ss.playing.Load() {
+		ss.timer.Reset(ss.cfg.ReadTimeout)
+	}
+}
+
+// onResponse sees every answer before gortsplib acts on it.
 func (ss *session) onResponse(res *base.Response) {
+	switch {
+	case res.StatusCode == base.StatusUnauthorized:
+		if ss.login.refused(res.Header["WWW-Authenticate"]) {
+			// What gortsplib makes of it is replaced in onRequest.
+			res.Header["WWW-Authenticate"] = base.HeaderValue{`Digest realm="", nonce=""`}
+		}
+	case res.StatusCode < 400:
+		ss.login.accepted()
+	case ss.asked != nil && ss.asked.Method == base.Options:
+		res.StatusCode = base.StatusNotFound // gortsplib goes on then: not all cameras have OPTIONS
+	case ss.asked != nil && ss.asked.Method == base.GetParameter:
+		ss.noGetParam = true // the next keep-alive is an OPTIONS
+	}
+	mend(res, ss.asked)
+	ss.onRedirect(res)
+}
+
+// onRedirect takes the Location out of a redirect to another host, so that
+// gortsplib follows none: it would take the user and the password along.
+func (ss *session) onRedirect(res *base.Response) {
 	location := res.Header["Location"]
 	if res.StatusCode < 300 || res.StatusCode > 399 || len(location) == 0 {
 		return
