@@ -39,6 +39,7 @@ type session struct {
 
 	login      login
 	asked      *base.Request // the newest request
+	life       int           // of the RTSP session in seconds
 	noGetParam bool          // the camera refuses GET_PARAMETER
 	since      time.Time     // when playing began; owned by the goroutine that reads packets
 	stage      atomic.Int32  // how far the video came
@@ -210,18 +211,19 @@ func (ss *session) onRequest(req *base.Request) {
 func (ss *session) onResponse(res *base.Response) {
 	switch {
 	case res.StatusCode == base.StatusUnauthorized:
-		if ss.login.refused(res.Header["WWW-Authenticate"]) {
-			// What gortsplib makes of it is replaced in onRequest.
+		known := ss.login.refused(res.Header["WWW-Authenticate"])
+		delete(res.Header, "WWW-Authenticate")
+		if known { // what gortsplib makes of this is replaced in onRequest
 			res.Header["WWW-Authenticate"] = base.HeaderValue{`Digest realm="", nonce=""`}
 		}
 	case res.StatusCode < 400:
 		ss.login.accepted()
 	case ss.asked != nil && ss.asked.Method == base.Options:
-		res.StatusCode = base.StatusNotFound // gortsplib goes on then: not all cameras have OPTIONS
+		res.StatusCode = base.StatusOK // not all cameras have OPTIONS, and DESCRIBE will tell
 	case ss.asked != nil && ss.asked.Method == base.GetParameter:
 		ss.noGetParam = true // the next keep-alive is an OPTIONS
 	}
-	mend(res, ss.asked)
+	mend(res, ss.asked, &ss.life)
 	ss.onRedirect(res)
 }
 
