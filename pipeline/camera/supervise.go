@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"detectd/pipeline"
+	"detectd/pipeline/steady"
 )
 
 // Retry says how long to wait before a source is tried again. A wait grows from
@@ -149,6 +150,7 @@ type timeline struct {
 	last    time.Duration
 	lastAt  time.Time
 	started bool // a unit of this run has been placed
+	steady  steady.Line
 }
 
 func (t *timeline) restart() { t.started = false }
@@ -164,4 +166,5 @@ func (t *timeline) place(u *pipeline.Unit) {
 	u.PTS += t.offset
 	u.DTS += t.offset
 	t.last, t.lastAt = max(t.last, u.PTS), time.Now()
+	t.steady.Place(u)
 }

@@ -16,9 +16,11 @@ const (
 	// unseenDelay allows for what no receiver can measure: exposure, coding and
 	// the constant part of the network's delay.
 	unseenDelay = 250 * time.Millisecond
+	// maxDrift is how far a camera's clock may run away from ours, in parts per million.
+	maxDrift = 500
 	// window is how long the earliest arrival is remembered, at least: long enough
-	// for a packet without delay, short enough for clocks that drift apart (30 ms
-	// a minute at 500 parts per million) and for a jump that was taken for time.
+	// for a packet without delay, short enough for clocks that drift apart and for a
+	// jump that was taken for time.
 	window = 30 * time.Second
 	// maxJump is the greatest difference between the passing of RTP time and of our
 	// time that is not a restart of the camera's clock.
@@ -32,45 +34,49 @@ const (
 type captureClock struct {
 	warned bool
 
-	// The earliest arrivals of this window and the one before, as the time of
-	// PTS 0: the packet that was delayed least tells best when it was captured.
-	zero, before time.Time
-	began        time.Time
+	// The earliest arrivals of this window and the one before.
+	now, before quick
+	began       time.Time
 }
+
+// quick is the arrival of a packet that was delayed little, as the time of PTS 0:
+// the packet that was delayed least tells best when it was captured.
+type quick struct{ zero, at time.Time }
 
 // stamp returns the capture time of the unit with the given PTS that began to
 // arrive at arrived, and how far it may be off. The camera's own claim, if there
 // is one, wins when it is plausible; its error is taken to be within the delay
 // that it implies for the quickest unit.
 func (c *captureClock) stamp(pts time.Duration, arrived, claim time.Time, claimed bool) (time.Time, time.Duration, frame.Clock) {
-	zero := c.quickest(pts, arrived)
+	q := c.quickest(pts, arrived)
+	drift := max(arrived.Sub(q.at), 0) * maxDrift / 1e6
 	if claimed {
-		switch delay := zero.Sub(claim.Add(-pts)); {
+		switch delay := q.zero.Sub(claim.Add(-pts)); {
 		case delay >= 0 && delay <= maxDelay:
-			return claim, max(delay, minError), frame.ClockRTCP
+			return claim, max(delay, minError) + drift, frame.ClockRTCP
 		case delay < 0 && -delay <= maxAhead:
-			return claim, unseenDelay - delay, frame.ClockRTCP
+			return claim, unseenDelay - delay + drift, frame.ClockRTCP
 		}
 	}
-	at := zero.Add(pts)
-	return at, arrived.Sub(at) + unseenDelay, frame.ClockArrival
+	at := q.zero.Add(pts)
+	return at, arrived.Sub(at) + unseenDelay + drift, frame.ClockArrival
 }
 
-// quickest is the time of PTS 0 by the units that were delayed least.
-func (c *captureClock) quickest(pts time.Duration, arrived time.Time) time.Time {
-	zero := arrived.Add(-pts)
+// quickest takes an arrival in and returns the one that was delayed least.
+func (c *captureClock) quickest(pts time.Duration, arrived time.Time) quick {
+	q := quick{arrived.Add(-pts), arrived}
 	switch passed := arrived.Sub(c.began); {
-	case c.zero.IsZero() || passed > 2*window:
-		c.zero, c.before, c.began = zero, zero, arrived
+	case c.began.IsZero() || passed > 2*window:
+		c.now, c.before, c.began = q, q, arrived
 	case passed > window:
-		c.zero, c.before, c.began = zero, c.zero, arrived
-	case zero.Before(c.zero):
-		c.zero = zero
+		c.now, c.before, c.began = q, c.now, arrived
+	case q.zero.Before(c.now.zero):
+		c.now = q
 	}
-	if c.before.Before(c.zero) {
+	if c.before.zero.Before(c.now.zero) {
 		return c.before
 	}
-	return c.zero
+	return c.now
 }
 
 // timeline turns RTP time stamps into PTS and DTS that start at 0 and never run

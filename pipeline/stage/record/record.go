@@ -59,9 +59,10 @@ type Recorder struct {
 	queue queue
 
 	format   pipeline.Format
-	segment  *segment // nil while no file is open
-	begun    bool     // a file was tried: units that wait for a key frame are losses
-	cut      bool     // the next key frame starts a new file
+	next     *pipeline.Format // from the next unit on
+	segment  *segment         // nil while no file is open
+	begun    bool             // a file was tried: units that wait for a key frame are losses
+	cut      bool             // the next key frame starts a new file
 	last     pipeline.Unit
 	lastStep time.Duration // from the unit before to last
 	lastSeen time.Time
@@ -94,6 +95,9 @@ const (
 	// jump is the step in time that ends a file: times inside a file are counted
 	// from its start.
 	jump = time.Second
+	// slip is how far the times inside a file may be from the capture times of its
+	// frames. Cameras' clocks that drift stay far below it in one file.
+	slip = 100 * time.Millisecond
 	// longest is where a file ends without a key frame to end before. The index
 	// refuses files longer than store.MaxSegment.
 	longest = store.MaxSegment / 2
@@ -181,13 +185,16 @@ func (r *Recorder) stop(ctx context.Context) {
 
 func (r *Recorder) handle(it item) {
 	if it.format != nil {
-		r.finish(0)
-		r.format = *it.format
+		r.next = it.format
 		return
 	}
 	u := it.unit
 	r.lastSeen = time.Now()
 	step := u.DTS - r.last.DTS
+	if r.next != nil {
+		r.finishBefore(u, step)
+		r.format, r.next = *r.next, nil
+	}
 	if r.segment != nil {
 		r.follow(u, step)
 	}
@@ -234,8 +241,8 @@ func (r *Recorder) Growing() (store.Segment, bool) {
 
 // follow decides whether u still belongs to the open file.
 func (r *Recorder) follow(u pipeline.Unit, step time.Duration) {
-	drift := u.Time.Sub(r.last.Time) - (u.PTS - r.last.PTS)
-	if step > jump && step > 4*r.lastStep || drift.Abs() > jump { // cameras may be slow
+	drift := u.Time.Sub(r.segment.first.Time) - (u.PTS - r.segment.first.PTS)
+	if step > jump && step > 4*r.lastStep || drift.Abs() > slip { // cameras may be slow
 		r.cut = true
 		if step > jump && drift.Abs() <= jump && !u.Key { // within the file
 			r.segment.row.Holes = append(r.segment.row.Holes, store.Range{From: r.last.Time.Add(r.lastStep), To: u.Time})
@@ -247,8 +254,18 @@ func (r *Recorder) follow(u pipeline.Unit, step time.Duration) {
 		// The timeline began anew, or no key frame comes: what follows does not fit in.
 		r.finish(0)
 	case u.Key && (r.cut || full):
-		r.finish(step)
+		r.finishBefore(u, step)
 	}
+}
+
+// finishBefore completes the open file before u, which comes step later than its
+// last unit. No file reaches into the next.
+func (r *Recorder) finishBefore(u pipeline.Unit, step time.Duration) {
+	if r.segment == nil {
+		return
+	}
+	r.segment.until = u.Time.Truncate(time.Microsecond)
+	r.finish(step)
 }
 
 // start opens a file that begins with u. False when it has to wait.

@@ -43,10 +43,11 @@ type segment struct {
 	part    []*fmp4.Sample
 	coded   seekablebuffer.Buffer // a fragment; reused
 	partDTS int64
-	parts   uint32 // written
-	flushed int64  // bytes of whole fragments in the file
-	frames  int    // in them
-	whole   int64  // end as of them
+	parts   uint32    // written
+	flushed int64     // bytes of whole fragments in the file
+	frames  int       // in them
+	whole   int64     // end as of them
+	until   time.Time // when what follows begins, if that is known
 }
 
 // create opens a file for units of format f that begins with u, a key frame.
@@ -188,6 +189,9 @@ func (s *segment) rescue() (store.Segment, error) {
 func (s *segment) publish() (store.Segment, error) {
 	s.row.Frames = s.frames
 	s.row.End = s.row.Start.Add(duration(s.whole))
+	if s.until.After(s.row.Start) && s.until.Before(s.row.End) {
+		s.row.End = s.until
+	}
 	err := s.file.Sync()
 	err = errors.Join(err, s.file.Close())
 	if err == nil {
