@@ -39,6 +39,10 @@ func (w *Worker) update(change func(*pipeline.Status)) {
 // setState records a state and announces it when it differs from the last.
 func (w *Worker) setState(state pipeline.State, reason string, nextTry time.Time) {
 	w.mu.Lock()
+	if state == pipeline.StateRunning && w.over {
+		w.mu.Unlock() // a frame that was still queued
+		return
+	}
 	changed := w.status.State != state || w.status.Reason != reason
 	if w.status.State != state {
 		w.status.Since = time.Now()

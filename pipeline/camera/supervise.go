@@ -95,7 +95,9 @@ func (w *Worker) runSource(ctx context.Context) error {
 		return err
 	}
 	w.timeline.restart()
+	w.setOver(false)
 	err = source.Run(ctx, w)
+	w.setOver(true)
 	if ctx.Err() != nil {
 		return err
 	}
@@ -109,6 +111,12 @@ func (w *Worker) runSource(ctx context.Context) error {
 		return err
 	}
 	return &pipeline.SourceError{State: pipeline.StateLost, Reason: "the stream ended", Err: errEnded}
+}
+
+func (w *Worker) setOver(over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = over
 }
 
 var errEnded = errors.New("source returned")

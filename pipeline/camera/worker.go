@@ -121,6 +121,7 @@ type Worker struct {
 	mu     sync.Mutex // guards what follows
 	status pipeline.Status
 	latest *frame.Frame
+	over   bool // the source ended: its last frames do not mean that it runs
 
 	timeline timeline // owned by the source's goroutine
 	queue    chan coded

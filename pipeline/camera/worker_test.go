@@ -254,6 +254,29 @@ func TestPlayedFileIsNotTriedAgain(t *testing.T) {
 	})
 }
 
+func TestLastFramesOfAFileDoNotMakeItRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, func(_ context.Context, sink pipeline.Sink) error {
+			sink.Format(pipeline.Format{Codec: pipeline.H264, Width: 640, Height: 480})
+			for i := range 5 { // faster than they are decoded
+				sink.Unit(pipeline.Unit{PTS: time.Duration(i) * tick, DTS: time.Duration(i) * tick, Key: i == 0, NALs: [][]byte{{1}}})
+			}
+			return &pipeline.SourceError{State: pipeline.StateEnded, Reason: "played to its end"}
+		})
+		g.decoder.gate = make(chan struct{})
+		stop := g.run(t)
+		synctest.Wait()
+		require.Equal(t, pipeline.StateEnded, g.worker.Status().State)
+		for range 5 {
+			g.decoder.gate <- struct{}{}
+		}
+		synctest.Wait()
+		require.Equal(t, uint64(5), g.worker.Status().Frames)
+		require.Equal(t, pipeline.StateEnded, g.worker.Status().State)
+		stop()
+	})
+}
+
 func TestFailuresAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, func(ctx context.Context, sink pipeline.Sink) error {

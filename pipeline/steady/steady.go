@@ -11,6 +11,7 @@
 package steady
 
 import (
+	"math"
 	"time"
 
 	"detectd/pipeline"
@@ -24,30 +25,37 @@ const tolerance = 20 * time.Millisecond
 type Line struct {
 	known   bool
 	zero    time.Time // of PTS 0
-	last    time.Time // the latest that was given out
 	lastDTS time.Duration
+	least   time.Duration // the shortest step between two units since the last key unit
 }
+
+// pause is a step that is one between two sessions, not between two pictures.
+const pause = time.Second
 
 // Place sets the capture time of the next unit in decoding order. Its PTS and DTS
 // have to be those of the camera's one timeline, on which DTS grows.
 func (l *Line) Place(u *pipeline.Unit) {
-	step := u.DTS - l.lastDTS
-	l.lastDTS = u.DTS
+	step := max(u.DTS-l.lastDTS, 0)
+	l.lastDTS, l.least = u.DTS, min(l.least, step)
+	room := l.least
+	if step >= pause && step > 8*l.least {
+		room = step
+	}
 	want := u.Time.Round(0).Add(-u.PTS) // without Go's monotonic clock, which does not see ours being set
 	switch change := want.Sub(l.zero); {
 	case !l.known:
-		l.known, l.zero, l.last = true, want, want.Add(u.PTS)
+		l.known, l.zero = true, want
 	case !u.Key || change.Abs() < tolerance:
 	case change > 0:
 		l.zero = want
 	default:
 		// Pictures that are shown before the key picture follow it. They lie at least
 		// one step after all before it, so half a step back keeps every order.
-		l.zero = l.zero.Add(-min(-change, max(step, 0)/2))
+		l.zero = l.zero.Add(-min(-change, room/2))
+	}
+	if u.Key {
+		l.least = math.MaxInt64 / 16
 	}
 	u.TimeError += want.Sub(l.zero).Abs()
 	u.Time = l.zero.Add(u.PTS)
-	if u.Time.After(l.last) {
-		l.last = u.Time
-	}
 }

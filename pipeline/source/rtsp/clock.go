@@ -11,13 +11,9 @@ const (
 	// more than maxDelay after and maxAhead before the capture time it claims.
 	maxDelay = 5 * time.Second
 	maxAhead = 2 * time.Second
-	// minError is the least uncertainty of a camera's clock.
-	minError = 10 * time.Millisecond
 	// unseenDelay allows for what no receiver can measure: exposure, coding and
 	// the constant part of the network's delay.
 	unseenDelay = 250 * time.Millisecond
-	// maxDrift is how far a camera's clock may run away from ours, in parts per million.
-	maxDrift = 500
 	// window is how long the earliest arrival is remembered, at least: long enough
 	// for a packet without delay, short enough for clocks that drift apart and for a
 	// jump that was taken for time.
@@ -34,49 +30,44 @@ const (
 type captureClock struct {
 	warned bool
 
-	// The earliest arrivals of this window and the one before.
-	now, before quick
-	began       time.Time
+	// The earliest arrivals of this window and the one before, as the time of
+	// PTS 0: the packet that was delayed least tells best when it was captured.
+	zero, before time.Time
+	began        time.Time
 }
-
-// quick is the arrival of a packet that was delayed little, as the time of PTS 0:
-// the packet that was delayed least tells best when it was captured.
-type quick struct{ zero, at time.Time }
 
 // stamp returns the capture time of the unit with the given PTS that began to
 // arrive at arrived, and how far it may be off. The camera's own claim, if there
-// is one, wins when it is plausible; its error is taken to be within the delay
-// that it implies for the quickest unit.
+// is one, wins when it is plausible for the units that were delayed least.
+//
+// The truth lies before the arrival, and not more than unseenDelay before the time
+// that the quickest units tell: the error reaches as far as the farther of the two.
 func (c *captureClock) stamp(pts time.Duration, arrived, claim time.Time, claimed bool) (time.Time, time.Duration, frame.Clock) {
-	q := c.quickest(pts, arrived)
-	drift := max(arrived.Sub(q.at), 0) * maxDrift / 1e6
+	at := c.quickest(pts, arrived).Add(pts)
 	if claimed {
-		switch delay := q.zero.Sub(claim.Add(-pts)); {
-		case delay >= 0 && delay <= maxDelay:
-			return claim, max(delay, minError) + drift, frame.ClockRTCP
-		case delay < 0 && -delay <= maxAhead:
-			return claim, unseenDelay - delay + drift, frame.ClockRTCP
+		if delay := at.Sub(claim); delay <= maxDelay && delay >= -maxAhead {
+			return claim, max(arrived.Sub(claim), unseenDelay-delay), frame.ClockRTCP
 		}
 	}
-	at := q.zero.Add(pts)
-	return at, arrived.Sub(at) + unseenDelay + drift, frame.ClockArrival
+	return at, arrived.Sub(at) + unseenDelay, frame.ClockArrival
 }
 
-// quickest takes an arrival in and returns the one that was delayed least.
-func (c *captureClock) quickest(pts time.Duration, arrived time.Time) quick {
-	q := quick{arrived.Add(-pts), arrived}
+// quickest takes an arrival in and returns the time of PTS 0 by the units that
+// were delayed least.
+func (c *captureClock) quickest(pts time.Duration, arrived time.Time) time.Time {
+	zero := arrived.Add(-pts)
 	switch passed := arrived.Sub(c.began); {
 	case c.began.IsZero() || passed > 2*window:
-		c.now, c.before, c.began = q, q, arrived
+		c.zero, c.before, c.began = zero, zero, arrived
 	case passed > window:
-		c.now, c.before, c.began = q, c.now, arrived
-	case q.zero.Before(c.now.zero):
-		c.now = q
+		c.zero, c.before, c.began = zero, c.zero, arrived
+	case zero.Before(c.zero):
+		c.zero = zero
 	}
-	if c.before.zero.Before(c.now.zero) {
+	if c.before.Before(c.zero) {
 		return c.before
 	}
-	return c.now
+	return c.zero
 }
 
 // timeline turns RTP time stamps into PTS and DTS that start at 0 and never run
@@ -108,10 +99,10 @@ func (l *timeline) next(timestamp uint32, arrived time.Time, extract func(pts in
 	}
 	first := !l.started
 	l.started, l.last, l.lastArrived = true, timestamp, arrived
-	if l.ticks < l.restart {
+	if l.ticks < 0 {
 		return 0, 0, false
 	}
-	p := l.ticks
+	p := max(l.ticks, l.restart)
 	d, err := extract(p)
 	if err != nil {
 		d = p

@@ -67,8 +67,9 @@ func TestCaptureClock(t *testing.T) {
 		clock frame.Clock
 		err   time.Duration
 	}{
-		"exact":        {0, frame.ClockRTCP, 10 * ms},
-		"usual delay":  {-150 * ms, frame.ClockRTCP, 150 * ms},
+		"no delay":     {0, frame.ClockRTCP, 250 * ms}, // or it is ahead by as much as video is late
+		"usual delay":  {-125 * ms, frame.ClockRTCP, 125 * ms},
+		"slow":         {-2 * time.Second, frame.ClockRTCP, 2 * time.Second},
 		"a bit ahead":  {time.Second, frame.ClockRTCP, 1250 * ms},
 		"far ahead":    {time.Hour, frame.ClockArrival, 250 * ms},
 		"never set":    {-40 * 365 * 24 * time.Hour, frame.ClockArrival, 250 * ms},
