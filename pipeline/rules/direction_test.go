@@ -25,6 +25,7 @@ var allow = map[string][]string{
 	"pipeline/rules":    {},
 	"pipeline/e2e":      {},
 	"pipeline/source":   {"pipeline", "pipeline/frame", "pipeline/source/..."},
+	"pipeline/steady":   {"pipeline"},
 	"pipeline/decode":   {"pipeline", "pipeline/frame", "pipeline/decode/..."},
 	"pipeline/simulate": {"pipeline", "pipeline/frame", "pipeline/source/file", "pipeline/decode", "pipeline/simulate/..."},
 	"pipeline/playback": {"pipeline", "pipeline/frame", "pipeline/decode", "pipeline/playback/..."},
@@ -39,7 +40,7 @@ var allow = map[string][]string{
 		"pipeline", "pipeline/frame", "pipeline/registry/...", "detect", "detect/model", "detect/ort", "detect/provider", "store",
 	},
 	"pipeline/camera": {
-		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/decode", "pipeline/activity", "pipeline/camera/...",
+		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/decode", "pipeline/activity", "pipeline/steady", "pipeline/camera/...",
 		"detect", "detect/batch", "store",
 	},
 	// What cameras miss is measured with everything around a camera.
