@@ -185,7 +185,9 @@ type Annotation struct {
 	Model    string        `cbor:"6,keyasint,omitempty"`
 	Version  int           `cbor:"7,keyasint,omitempty"`
 	Objects  []Object      `cbor:"8,keyasint,omitempty"`
-	Clock    string        `cbor:"9,keyasint,omitempty"`
+	Clock    string        `cbor:"9,keyasint,omitempty"` // how Time was obtained: rtcp, arrival or file
+	// TimeError is the half-width of the interval Time is known to lie in.
+	TimeError time.Duration `cbor:"10,keyasint,omitempty"`
 }
 
 // Object is one box of an annotation.

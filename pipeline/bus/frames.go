@@ -19,7 +19,9 @@ type Frame struct {
 	Model   string        `json:"model,omitempty"`
 	Version int           `json:"version,omitempty"`
 	Clock   string        `json:"clock,omitempty"`
-	Objects []Object      `json:"objects,omitempty"`
+	// TimeError is the half-width of the interval Time is known to lie in.
+	TimeError time.Duration `json:"time_error_ns,omitempty"`
+	Objects   []Object      `json:"objects,omitempty"`
 }
 
 // Object is one box of a frame.

@@ -128,7 +128,7 @@ func annotationRanges(t *testing.T, s store.Series) {
 func annotationFields(t *testing.T, s store.Series) {
 	full := store.Annotation{
 		CameraID: "door", Time: noon(), Frame: 1 << 60, PTS: 90*time.Minute + 1, Width: 3840, Height: 2160, Kind: "interpolated",
-		Model: "m", Version: 3, Clock: "rtcp", Objects: []store.Object{
+		Model: "m", Version: 3, Clock: "rtcp", TimeError: 40 * time.Millisecond, Objects: []store.Object{
 			{TrackID: "door-1", ClassID: 2, Label: "größe", Score: 0.123, Box: store.Box{-1.5, 0, 1e6, 3.1415927}, Kind: "extrapolated"},
 			{ClassID: 0, Label: "x"},
 		},

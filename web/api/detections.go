@@ -46,6 +46,7 @@ type Annotation struct {
 	Model        string   `json:"model,omitempty" example:"default" doc:"The model."`
 	ModelVersion int      `json:"model_version,omitempty" example:"1" doc:"Its version."`
 	Clock        string   `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How the capture time was obtained."`
+	TimeErrorMS  float64  `json:"time_error_ms" doc:"Half-width of the interval the capture time is known to lie in."`
 	Objects      []Object `json:"objects" nullable:"false" doc:"What is in the frame."`
 }
 
@@ -127,7 +128,7 @@ func newDetection(d store.DetectionRow) Detection {
 func newAnnotation(a store.Annotation) Annotation {
 	out := Annotation{
 		CameraID: a.CameraID, Time: Time{a.Time}, Frame: a.Frame, PTSMS: ms(a.PTS), Width: a.Width, Height: a.Height,
-		Kind: a.Kind, Model: a.Model, ModelVersion: a.Version, Clock: a.Clock, Objects: make([]Object, 0, len(a.Objects)),
+		Kind: a.Kind, Model: a.Model, ModelVersion: a.Version, Clock: a.Clock, TimeErrorMS: ms(a.TimeError), Objects: make([]Object, 0, len(a.Objects)),
 	}
 	for _, o := range a.Objects {
 		kind := o.Kind

@@ -46,11 +46,12 @@ func TestAnnotations(t *testing.T) {
 	f.camera("door")
 	f.Series.Frames = []store.Annotation{{
 		CameraID: "door", Time: apitest.Time, Frame: 7, PTS: 40 * time.Millisecond, Width: 640, Height: 480, Kind: "interpolated",
-		Model: "default", Version: 1, Clock: "rtcp", Objects: []store.Object{{Label: "car", Box: store.Box{1, 2, 3, 4}}},
+		Model: "default", Version: 1, Clock: "rtcp", TimeError: 41 * time.Millisecond, Objects: []store.Object{{Label: "car", Box: store.Box{1, 2, 3, 4}}},
 	}, {CameraID: "door", Time: apitest.Time, Kind: "detected"}}
 	a := f.do("GET", "/annotations?camera_id=door&limit=1000", "").want(200)
 	require.Equal(t, "interpolated", a.get("items.0.objects.0.kind"))
 	require.EqualValues(t, 40, a.get("items.0.pts_ms"))
+	require.EqualValues(t, 41, a.get("items.0.time_error_ms"))
 	require.Empty(t, a.get("items.1.objects"))
 	require.Equal(t, 1000, f.Series.FrameLimit)
 	f.do("GET", "/annotations", "").want(422)

@@ -47,7 +47,7 @@ func newCamera(fps int, cfg Config) *camera {
 
 func (c *camera) meta(seq uint64) frame.Meta {
 	pts := time.Duration(seq-1) * time.Second / time.Duration(c.fps)
-	return frame.Meta{CameraID: "door", Seq: seq, PTS: pts, Time: epoch.Add(pts), Clock: frame.ClockRTCP}
+	return frame.Meta{CameraID: "door", Seq: seq, PTS: pts, Time: epoch.Add(pts), Clock: frame.ClockRTCP, TimeError: 2500 * time.Microsecond}
 }
 
 func (c *camera) next() uint64 {
@@ -78,6 +78,7 @@ func (c *camera) requireExactlyOnce(t *testing.T) {
 		require.Equal(t, m.Time, a.Time)
 		require.Equal(t, "door", a.CameraID)
 		require.Equal(t, "rtcp", a.Clock)
+		require.Equal(t, 3*time.Millisecond, a.TimeError)
 		require.Equal(t, [2]int{640, 480}, [2]int{a.Width, a.Height})
 	}
 }

@@ -100,6 +100,8 @@ func (a *Annotator) annotation(i int, kind, model string, version int) store.Ann
 		CameraID: h.meta.CameraID, Time: h.meta.Time, Frame: h.meta.Seq, PTS: h.meta.PTS,
 		Width: h.size.width, Height: h.size.height, Clock: string(h.meta.Clock),
 		Kind: kind, Model: model, Version: version,
+		// Whole milliseconds take less room.
+		TimeError: (h.meta.TimeError + time.Millisecond - 1).Truncate(time.Millisecond),
 	}
 }
 

@@ -22,7 +22,7 @@ func (p *Publisher) Annotations(as []store.Annotation) {
 	for i, a := range as {
 		f := bus.Frame{
 			Time: a.Time, Frame: a.Frame, PTS: a.PTS, Width: a.Width, Height: a.Height, Kind: a.Kind,
-			Model: a.Model, Version: a.Version, Clock: a.Clock,
+			Model: a.Model, Version: a.Version, Clock: a.Clock, TimeError: a.TimeError,
 		}
 		for _, o := range a.Objects {
 			f.Objects = append(f.Objects, bus.Object{
@@ -53,7 +53,7 @@ func ReadAnnotations(m bus.Message) ([]store.Annotation, error) {
 	for i, f := range frames.Frames {
 		a := store.Annotation{
 			CameraID: frames.CameraID, Time: f.Time, Frame: f.Frame, PTS: f.PTS, Width: f.Width, Height: f.Height,
-			Kind: f.Kind, Model: f.Model, Version: f.Version, Clock: f.Clock,
+			Kind: f.Kind, Model: f.Model, Version: f.Version, Clock: f.Clock, TimeError: f.TimeError,
 		}
 		for _, o := range f.Objects {
 			a.Objects = append(a.Objects, store.Object{

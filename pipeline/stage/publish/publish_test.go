@@ -21,7 +21,7 @@ func TestRoundTripOverTheBus(t *testing.T) {
 	at := time.Date(2026, 5, 4, 3, 2, 1, 123456000, time.UTC)
 	frames := []store.Annotation{{
 		CameraID: "door", Time: at, Frame: 7, PTS: 3 * time.Second, Width: 640, Height: 480,
-		Kind: "detected", Model: "default", Version: 2, Clock: "rtcp",
+		Kind: "detected", Model: "default", Version: 2, Clock: "rtcp", TimeError: 40 * time.Millisecond,
 		Objects: []store.Object{{TrackID: "door-1", ClassID: 3, Label: "car", Score: 0.5, Box: store.Box{1, 2, 3, 4}, Kind: "extrapolated"}},
 	}, {CameraID: "door", Time: at.Add(time.Second), Frame: 8, Kind: "interpolated"}}
 	track := store.Track{

@@ -1099,6 +1099,11 @@ export interface components {
              */
             time: string;
             /**
+             * Format: double
+             * @description Half-width of the interval the capture time is known to lie in.
+             */
+            time_error_ms: number;
+            /**
              * Format: int64
              * @description Pixels of the frame.
              * @example 1920
