@@ -36,6 +36,7 @@ type Recorded struct {
 }
 
 // Old says which records are too old to be kept; a zero time keeps them all.
+// Results count from when they were done; those that are queued or running stay.
 type Old struct {
-	Tracks, Events, Reports time.Time
+	Tracks, Events, Reports, Results time.Time
 }

@@ -84,6 +84,7 @@ type KeepConfig struct {
 	Tracks      time.Duration `yaml:"tracks" min:"0s"`
 	Events      time.Duration `yaml:"events" min:"0s"`
 	Reports     time.Duration `yaml:"reports" min:"0s"`
+	Results     time.Duration `yaml:"results" min:"0s"`
 }
 
 // StorageConfig is the section storage.
@@ -142,6 +143,7 @@ func DefaultConfig() Config {
 		},
 		Keep: KeepConfig{
 			Annotations: 7 * 24 * time.Hour, Tracks: 90 * 24 * time.Hour, Events: 365 * 24 * time.Hour, Reports: 5 * 365 * 24 * time.Hour,
+			Results: 90 * 24 * time.Hour,
 		},
 		Storage: StorageConfig{Blobs: blobsFile},
 		Space:   SpaceConfig{Evict: 10, Refuse: 5, Stop: 2, Most: 20 << 30},

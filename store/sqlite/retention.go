@@ -90,6 +90,10 @@ func (s *Store) RecordedBytes(ctx context.Context) ([]store.Recorded, error) {
 	}, "recordings", `SELECT camera_id, sum(bytes), max(end_us) FROM segments GROUP BY camera_id`)
 }
 
+// resultsAtOnce bounds the results that go in one transaction: a row holds the
+// boxes of a whole video.
+const resultsAtOnce = 50
+
 // DropOld implements store.Keeps. One call deletes a bounded number of rows.
 func (s *Store) DropOld(ctx context.Context, old store.Old, limit int) (int, error) {
 	total := 0
@@ -97,16 +101,19 @@ func (s *Store) DropOld(ctx context.Context, old store.Old, limit int) (int, err
 		for _, q := range []struct {
 			before time.Time
 			query  string
+			most   int
 		}{
-			{old.Tracks, `DELETE FROM tracks WHERE id IN (SELECT id FROM tracks WHERE start_us < ?1 AND end_us < ?1 ORDER BY start_us LIMIT ?2)`},
-			{old.Events, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_us < ?1 ORDER BY time_us LIMIT ?2)`},
+			{old.Tracks, `DELETE FROM tracks WHERE id IN (SELECT id FROM tracks WHERE start_us < ?1 AND end_us < ?1 ORDER BY start_us LIMIT ?2)`, limit},
+			{old.Events, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_us < ?1 ORDER BY time_us LIMIT ?2)`, limit},
 			{old.Reports, `DELETE FROM report_hours WHERE (hour_us, camera_id, model, version) IN
-				(SELECT hour_us, camera_id, model, version FROM report_hours WHERE hour_us < ?1 ORDER BY hour_us LIMIT ?2)`},
+				(SELECT hour_us, camera_id, model, version FROM report_hours WHERE hour_us < ?1 ORDER BY hour_us LIMIT ?2)`, limit},
+			{old.Results, `DELETE FROM results WHERE id IN (SELECT id FROM results WHERE created_us < ?1 AND finished_us < ?1
+				AND state NOT IN ('queued', 'running') ORDER BY created_us LIMIT ?2)`, resultsAtOnce},
 		} {
 			if q.before.IsZero() || total >= limit {
 				continue
 			}
-			res, err := tx.ExecContext(ctx, q.query, micros(q.before), limit-total)
+			res, err := tx.ExecContext(ctx, q.query, micros(q.before), min(q.most, limit-total))
 			if err != nil {
 				return err
 			}

@@ -20,7 +20,7 @@ type Policy struct {
 
 // KeepAges say how old records may become; 0 keeps them for ever.
 type KeepAges struct {
-	Tracks, Events, Reports time.Duration
+	Tracks, Events, Reports, Results time.Duration
 }
 
 // PolicyIndex is the part of the store that a policy needs.
@@ -206,7 +206,8 @@ func (r *Retention) byEvents(ctx context.Context, c store.Camera, now time.Time,
 	}
 }
 
-// dropRecords deletes old tracks, events and reports, a few at a time.
+// dropRecords deletes old tracks, events, reports and results, a few at a time. The
+// files of results go with the next sweep of blobs.
 func (r *Retention) dropRecords(ctx context.Context, now time.Time) error {
 	before := func(age time.Duration) (t time.Time) {
 		if age > 0 {
@@ -215,7 +216,7 @@ func (r *Retention) dropRecords(ctx context.Context, now time.Time) error {
 		return t
 	}
 	k := r.cfg.Policy.Keep
-	old := store.Old{Tracks: before(k.Tracks), Events: before(k.Events), Reports: before(k.Reports)}
+	old := store.Old{Tracks: before(k.Tracks), Events: before(k.Events), Reports: before(k.Reports), Results: before(k.Results)}
 	n, err := r.cfg.Policy.Index.DropOld(ctx, old, recordBatch)
 	if err != nil {
 		return fmt.Errorf("drop old records: %w", err)

@@ -71,7 +71,7 @@ func (s *site) retention(cfg retain.Config) *retain.Retention {
 	cfg.Policy = &retain.Policy{
 		Index: s.records, Before: 5 * time.Second, After: 10 * time.Second,
 		Watched: func(context.Context, string, store.Range) bool { return !s.blind },
-		Keep:    retain.KeepAges{Tracks: 24 * time.Hour, Events: 24 * time.Hour, Reports: 24 * time.Hour},
+		Keep:    retain.KeepAges{Tracks: 24 * time.Hour, Events: 24 * time.Hour, Reports: 24 * time.Hour, Results: 24 * time.Hour},
 	}
 	r, err := retain.New(cfg, s.records, slog.New(slog.DiscardHandler), nil)
 	require.NoError(s.t, err)
@@ -233,4 +233,37 @@ func TestOldRecordsGo(t *testing.T) {
 	}
 	_, err = s.records.Track(t.Context(), "t")
 	require.NoError(t, err, "a track that goes on stays")
+}
+
+// TestOldResultsGo: results go by when they were done, some at a time; those that
+// wait or are worked on stay however old they are.
+func TestOldResultsGo(t *testing.T) {
+	s := newSite(t)
+	put := func(id, state string, created, finished time.Duration) {
+		v := store.Result{ID: id, Kind: "still", State: state, CreatedAt: s.now.Add(-created)}
+		if finished >= 0 {
+			v.FinishedAt = s.now.Add(-finished)
+		}
+		require.NoError(t, s.records.PutResult(t.Context(), v))
+	}
+	const running = -1
+	put("queued", store.ResultQueued, 48*time.Hour, running)
+	put("running", store.ResultRunning, 48*time.Hour, running)
+	put("took long", store.ResultDone, 48*time.Hour, time.Hour)
+	put("new", store.ResultDone, time.Hour, time.Hour)
+	for i := range 60 {
+		put(fmt.Sprintf("done %d", i), store.ResultDone, 48*time.Hour, 47*time.Hour)
+		put(fmt.Sprintf("failed %d", i), store.ResultFailed, 48*time.Hour, 47*time.Hour)
+	}
+	r := s.retention(retain.Config{})
+	for _, left := range []int{74, 24, 4, 4} {
+		require.NoError(t, r.Sweep(t.Context()))
+		all, _, err := s.records.ListResults(t.Context(), "", store.Page{Limit: 1000})
+		require.NoError(t, err)
+		require.Len(t, all, left, "some at a time")
+	}
+	for _, id := range []string{"queued", "running", "took long", "new"} {
+		_, err := s.records.Result(t.Context(), id)
+		require.NoError(t, err, id)
+	}
 }
