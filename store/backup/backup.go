@@ -241,7 +241,11 @@ func (w *writer) addMedia(ctx context.Context, db *sqlite.Inspection) error {
 			return err
 		}
 	}
-	return db.ForgetSegments(ctx, absent, true)
+	reason := store.GapLost
+	if w.opts.Media {
+		reason = store.GapExpired // retention took them meanwhile
+	}
+	return db.ForgetSegments(ctx, absent, reason, true)
 }
 
 func (w *writer) addFile(ctx context.Context, name, path string) error {

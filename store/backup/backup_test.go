@@ -357,3 +357,24 @@ func TestRestoreRefusesArchives(t *testing.T) {
 	_, err := Restore(t.Context(), filepath.Join(t.TempDir(), "none"), t.TempDir())
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
+
+// TestRecordingsLeftOutAreInTheLedger: without the recordings, the restored folder
+// does not say that it had them.
+func TestRecordingsLeftOutAreInTheLedger(t *testing.T) {
+	ctx, w := t.Context(), newWorld(t)
+	noon := time.Date(2026, 3, 15, 12, 0, 0, 0, time.UTC)
+	_, err := w.records.OpenLedger(ctx, "door", noon)
+	require.NoError(t, err)
+	_, err = w.records.AddSegment(ctx, store.Segment{CameraID: "door", Path: "door/x.mp4", Start: noon, End: noon.Add(time.Minute)})
+	require.NoError(t, err)
+	_, _, err = w.records.AccountGaps(ctx, []store.Account{{CameraID: "door", To: noon.Add(time.Minute)}})
+	require.NoError(t, err)
+	out, _ := backUp(t, w, Options{})
+	dir := filepath.Join(t.TempDir(), "new")
+	_, err = Restore(ctx, out, dir)
+	require.NoError(t, err)
+	c, err := open(t, dir).records.Coverage(ctx, "door", store.Range{})
+	require.NoError(t, err)
+	require.Equal(t, map[store.GapReason]time.Duration{store.GapLost: time.Minute}, c.Reasons)
+	require.Zero(t, c.Covered)
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -234,4 +235,39 @@ func TestWhatSettlesIsNotReported(t *testing.T) {
 	r, err := Run(t.Context(), target, Presence)
 	require.NoError(t, err)
 	require.Len(t, r.Findings, 2)
+}
+
+// TestLostRecordingIsInTheLedger: a repair enters the time of a recording whose
+// file is gone into the ledger of gaps, so that nothing counts it as recorded.
+func TestLostRecordingIsInTheLedger(t *testing.T) {
+	ctx := t.Context()
+	target, records := target(t)
+	noon := time.Date(2026, 3, 15, 12, 0, 0, 0, time.UTC)
+	_, err := records.OpenLedger(ctx, "door", noon)
+	require.NoError(t, err)
+	for i := range 3 {
+		path := fmt.Sprintf("door/2026-03-15/%d.mp4", i)
+		write(t, filepath.Join(target.Folder.Media(), path), path)
+		_, err := records.AddSegment(ctx, store.Segment{
+			CameraID: "door", Path: path, Bytes: int64(len(path)),
+			Start: noon.Add(time.Duration(i) * time.Minute), End: noon.Add(time.Duration(i+1) * time.Minute),
+		})
+		require.NoError(t, err)
+	}
+	_, _, err = records.AccountGaps(ctx, []store.Account{{CameraID: "door", To: noon.Add(4 * time.Minute), Causes: []store.Cause{{From: noon, Reason: store.GapOff}}}})
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(filepath.Join(target.Folder.Media(), "door/2026-03-15/1.mp4")))
+
+	r, err := Run(ctx, target, Size)
+	require.NoError(t, err)
+	_, err = Repair(ctx, target, r)
+	require.NoError(t, err)
+	c, err := records.Coverage(ctx, "door", store.Range{})
+	require.NoError(t, err)
+	require.Equal(t, 2*time.Minute, c.Covered)
+	require.Equal(t, map[store.GapReason]time.Duration{store.GapLost: time.Minute, store.GapOff: time.Minute}, c.Reasons)
+	gaps, _, err := records.ListGaps(ctx, "door", store.Range{}, store.Page{})
+	require.NoError(t, err)
+	require.Equal(t, noon.Add(time.Minute), gaps[0].From)
+	require.Equal(t, noon.Add(2*time.Minute), gaps[0].To)
 }

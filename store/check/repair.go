@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"detectd/store"
 	"detectd/store/sqlite"
 )
 
@@ -22,7 +23,8 @@ type Repaired struct {
 // Repair brings rows and files of a folder that nobody else has open in line with
 // each other. It deletes nothing: files without a row, and damaged ones, move to a
 // folder below quarantine/; rows without a file are written to rows.jsonl there
-// before they are taken out. Models, and the database itself, it leaves alone.
+// before they are taken out; the time of recordings that are lost goes into the
+// ledger of gaps. Models, and the database itself, it leaves alone.
 func Repair(ctx context.Context, t Target, r Report) (done Repaired, err error) {
 	if t.Settle != 0 {
 		return done, errors.New("repair data folder: it is in use; stop the running detectd first")
@@ -60,7 +62,7 @@ func Repair(ctx context.Context, t Target, r Report) (done Repaired, err error) 
 		return done, fmt.Errorf("repair data folder: %w", err)
 	}
 	defer func() { _ = db.Close() }()
-	if err := errors.Join(db.ForgetResults(ctx, results), db.ForgetSegments(ctx, segments, false)); err != nil {
+	if err := errors.Join(db.ForgetResults(ctx, results), db.ForgetSegments(ctx, segments, store.GapLost, false)); err != nil {
 		return done, fmt.Errorf("repair data folder: %w", err)
 	}
 	done.Rows = len(rows)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"detectd/store"
 )
 
 // Inspection is a database that is looked at as it is: its schema stays, and so
@@ -111,8 +113,9 @@ func scanFile(r row) (f File, err error) {
 }
 
 // ForgetSegments deletes the rows of recordings whose files are not there, and
-// the list of files to remove when all is true.
-func (i *Inspection) ForgetSegments(ctx context.Context, paths []string, all bool) error {
+// the list of files to remove when all is true. What the ledgers of gaps have
+// accounted for as recorded is entered into them with the reason.
+func (i *Inspection) ForgetSegments(ctx context.Context, paths []string, reason store.GapReason, all bool) error {
 	names, err := marshal(append([]string{}, paths...))
 	if err != nil {
 		return fmt.Errorf("forget segments: %w", err)
@@ -123,9 +126,37 @@ func (i *Inspection) ForgetSegments(ctx context.Context, paths []string, all boo
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM segments WHERE path IN (SELECT value FROM json_each(?))`, names)
-		return err
+		if _, err := tx.ExecContext(ctx, `DELETE FROM segments WHERE path IN (SELECT value FROM json_each(?))`, names); err != nil {
+			return err
+		}
+		return loseHoles(ctx, tx, reason)
 	})
+}
+
+// loseHoles enters every hole of what is accounted for: all else in it lies in a
+// segment or a gap.
+func loseHoles(ctx context.Context, tx *sql.Tx, reason store.GapReason) error {
+	var kept bool // databases before migration 10 keep no ledgers
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'ledgers')`).Scan(&kept)
+	if err != nil || !kept {
+		return err
+	}
+	ledgers, err := list(ctx, tx, scanLedger, "ledgers", selectLedgers)
+	if err != nil {
+		return err
+	}
+	for _, l := range ledgers {
+		holes, err := holesIn(ctx, tx, l.CameraID, store.Range{From: l.From, To: l.Until}, store.GapSlack)
+		if err != nil {
+			return err
+		}
+		for _, h := range holes {
+			if _, err := addGap(ctx, tx, store.Gap{CameraID: l.CameraID, From: h.From, To: h.To, Reason: reason}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // ForgetResults deletes results whose files are lost.
