@@ -91,7 +91,8 @@ func (r *Registry) CheckWith(check Check) { r.check = check }
 
 // Add reads an ONNX file, finds out how to use it, runs it once, and stores it
 // as a new version of the model. The same file again gives the version that has
-// it, and store.ErrExists. Errors: detect.ErrNotONNX, detect.ErrExternalData,
+// it, and store.ErrExists; when the version has lost its file, or that is damaged,
+// it gets it back and there is no error. Errors: detect.ErrNotONNX, detect.ErrExternalData,
 // detect.ErrNotDetector, ErrTooLarge. After an error nothing is stored.
 func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelVersion, error) {
 	if ref, err := detect.ParseRef(m.Name); err != nil {
@@ -111,7 +112,7 @@ func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelV
 	sum := sha256.Sum256(data)
 	if v, err := r.sameFile(ctx, m.Name, hex.EncodeToString(sum[:])); err != nil || v.Version > 0 {
 		if err == nil {
-			err = fmt.Errorf("this file is %s@%d: %w", v.Model, v.Version, store.ErrExists)
+			err = r.giveBack(ctx, v, data)
 		}
 		return v, err
 	}
@@ -190,6 +191,34 @@ func (r *Registry) sameFile(ctx context.Context, name, sha string) (store.ModelV
 		}
 	}
 	return store.ModelVersion{}, nil
+}
+
+// giveBack stores the file of a version again when it is not there any more as it
+// was. It returns store.ErrExists when it is.
+func (r *Registry) giveBack(ctx context.Context, v store.ModelVersion, data []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.whole(ctx, v.SHA256) {
+		return fmt.Errorf("this file is %s@%d: %w", v.Model, v.Version, store.ErrExists)
+	}
+	if _, err := r.records.ModelVersion(ctx, v.Model, v.Version); err != nil {
+		return err // removed meanwhile
+	}
+	if _, _, err := r.blobs.Put(ctx, bytes.NewReader(data)); err != nil {
+		return fmt.Errorf("store model file: %w", err)
+	}
+	return nil
+}
+
+// whole says whether a file can be read and is the one that was stored.
+func (r *Registry) whole(ctx context.Context, sha string) bool {
+	file, _, err := r.blobs.Open(ctx, sha)
+	if err != nil {
+		return false
+	}
+	hash := sha256.New()
+	_, err = io.Copy(hash, file)
+	return errors.Join(err, file.Close()) == nil && hex.EncodeToString(hash.Sum(nil)) == sha
 }
 
 // Remove deletes a version and, when no other version has it, its file.

@@ -190,3 +190,27 @@ func TestProviderThatDoesNotWork(t *testing.T) {
 		require.Empty(t, r.Running())
 	}
 }
+
+// TestLostFileComesBack: the same file again heals a version whose file is gone or
+// damaged.
+func TestLostFileComesBack(t *testing.T) {
+	r, records, blobs := open(t)
+	file := detecttest.Bright(t)
+	v, err := r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
+	require.NoError(t, err)
+	require.NoError(t, blobs.Delete(t.Context(), v.SHA256))
+	_, err = r.Load(t.Context(), v)
+	require.ErrorIs(t, err, store.ErrNotFound)
+
+	again, err := r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
+	require.NoError(t, err)
+	require.Equal(t, v, again, "it is the same version")
+	d, err := r.Load(t.Context(), v)
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	models, err := records.ListModels(t.Context())
+	require.NoError(t, err)
+	require.Len(t, models[0].Versions, 1)
+	_, err = r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
+	require.ErrorIs(t, err, store.ErrExists, "now there is nothing to heal")
+}

@@ -249,7 +249,10 @@ func (l *looker) sum(ctx context.Context, address string) (string, error) {
 }
 
 func wayOut(f sqlite.File) string {
-	if f.Kind == "model" || f.Kind == "overlay" {
+	switch f.Kind {
+	case "model":
+		return "add its file again, or restore a backup"
+	case "overlay":
 		return "restore a backup, or remove this version and add its file again"
 	}
 	return "--repair takes the " + f.Kind + " out"

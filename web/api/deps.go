@@ -106,7 +106,7 @@ type ImageResult struct {
 type Models interface {
 	// Add reads an ONNX file, finds out its contract and registers it as a new
 	// version. The same file again returns the version that has it, with
-	// store.ErrExists. Errors: detect.ErrNotONNX, detect.ErrExternalData,
+	// store.ErrExists; one that has lost its file gets it back. Errors: detect.ErrNotONNX, detect.ErrExternalData,
 	// detect.ErrNotDetector, ErrUnprocessable, ErrTooLarge.
 	Add(ctx context.Context, m NewModel, r io.Reader) (store.ModelVersion, error)
 	// Remove deletes a version and its file. store.ErrInUse while it runs
