@@ -38,6 +38,7 @@ type running struct {
 	since  time.Time
 	rates  rates // owned by Run's goroutine
 	stop   func()
+	ended  chan struct{} // closed when the worker has ended; nil without one
 }
 
 // resyncPeriod is how often the cameras are read again without an announcement.
@@ -110,11 +111,15 @@ func (m *Manager) reconcile(ctx context.Context) {
 	for _, r := range m.all() {
 		if !wanted[r.camera.ID] {
 			m.end(r)
-			m.mu.Lock()
-			delete(m.running, r.camera.ID)
-			m.mu.Unlock()
+			m.forget(r.camera.ID)
 		}
 	}
+}
+
+func (m *Manager) forget(id string) {
+	m.mu.Lock()
+	delete(m.running, id)
+	m.mu.Unlock()
 }
 
 // end stops a camera's worker and announces its last counts, for the reports.
@@ -144,6 +149,7 @@ func (m *Manager) start(ctx context.Context, c store.Camera) {
 		w, err := NewWorker(c, m.deps)
 		if err != nil {
 			m.log.Error("start camera", "camera", c.ID, "error", err)
+			m.forget(c.ID) // an ended worker must not look like a running one: the next look tries again
 			return
 		}
 		workerCtx, cancel := context.WithCancel(ctx)
@@ -154,7 +160,7 @@ func (m *Manager) start(ctx context.Context, c store.Camera) {
 				m.log.Error("camera ended", "camera", c.ID, "error", err)
 			}
 		}()
-		r.worker, r.stop = w, func() { cancel(); <-done }
+		r.worker, r.ended, r.stop = w, done, func() { cancel(); <-done }
 	}
 	m.mu.Lock()
 	m.running[c.ID] = r
