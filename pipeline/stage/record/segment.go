@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
 
@@ -36,12 +35,13 @@ type segment struct {
 	row     store.Segment
 	first   pipeline.Unit
 	codec   pipeline.Codec
-	sample  *fmp4.Sample // the newest, whose duration is not known yet
-	dts     int64        // of sample
-	last    uint32       // duration of the sample before
-	end     int64        // latest presentation time plus duration, from the first unit's
-	part    []*fmp4.Sample
-	coded   seekablebuffer.Buffer // a fragment; reused
+	coded   *fragments
+	sample  sample // the newest, whose duration is not known yet
+	open    bool   // there is one
+	dts     int64  // of sample
+	last    uint32 // duration of the sample before
+	end     int64  // latest presentation time plus duration, from the first unit's
+	part    []sample
 	partDTS int64
 	parts   uint32    // written
 	flushed int64     // bytes of whole fragments in the file
@@ -77,6 +77,7 @@ func create(root, cameraID string, f pipeline.Format, u pipeline.Unit) (*segment
 		_ = s.discard()
 		return nil, err
 	}
+	s.coded = newFragments(s.file, f.Codec != pipeline.MJPEG)
 	s.flushed = 0 // a file without a fragment is worth nothing
 	return s, nil
 }
@@ -91,12 +92,11 @@ func (s *segment) write(b []byte) error {
 
 // add appends a unit. Times that do not grow are made to.
 func (s *segment) add(u pipeline.Unit) error {
-	payload, err := payloadOf(s.codec, u)
-	if err != nil {
-		return err
+	if s.codec == pipeline.MJPEG && len(u.NALs) != 1 {
+		return fmt.Errorf("a unit of %d pictures instead of one", len(u.NALs))
 	}
 	dts := ticks(u.DTS - s.first.DTS)
-	if s.sample != nil {
+	if s.open {
 		if dts <= s.dts {
 			dts = s.dts + 1
 		}
@@ -109,19 +109,19 @@ func (s *segment) add(u pipeline.Unit) error {
 		}
 	}
 	offset := max(0, ticks(u.PTS-s.first.DTS)-dts)
-	s.sample = &fmp4.Sample{PTSOffset: int32(min(offset, math.MaxInt32)), IsNonSyncSample: !u.Key, Payload: payload}
-	s.dts = dts
+	s.sample = sample{nals: u.NALs, size: s.coded.sizeOf(u.NALs), offset: int32(min(offset, math.MaxInt32)), key: u.Key}
+	s.open, s.dts = true, dts
 	return nil
 }
 
 // close ends the newest sample, which lasts for d ticks.
 func (s *segment) close(d int64) {
 	d = min(max(d, 1), math.MaxInt32)
-	s.sample.Duration = uint32(d)
+	s.sample.duration = uint32(d)
 	s.last = uint32(d)
-	s.end = max(s.end, s.dts+int64(s.sample.PTSOffset)+d-ticks(s.first.PTS-s.first.DTS))
+	s.end = max(s.end, s.dts+int64(s.sample.offset)+d-ticks(s.first.PTS-s.first.DTS))
 	s.part = append(s.part, s.sample)
-	s.sample = nil
+	s.sample, s.open = sample{}, false
 }
 
 // flush writes the closed samples as one fragment.
@@ -129,19 +129,16 @@ func (s *segment) flush() error {
 	if len(s.part) == 0 {
 		return nil
 	}
-	b := &s.coded
-	b.Reset()
-	part := fmp4.Part{SequenceNumber: s.parts, Tracks: []*fmp4.PartTrack{{ID: 1, BaseTime: uint64(s.partDTS), Samples: s.part}}}
-	if err := part.Marshal(b); err != nil {
-		return fmt.Errorf("code fragment: %w", err)
+	n, err := s.coded.write(s.parts, s.partDTS, s.part)
+	if err != nil {
+		return fmt.Errorf("write segment: %w", err)
 	}
-	if err := s.write(b.Bytes()); err != nil {
-		return err
-	}
+	s.row.Bytes += n
 	s.parts++
 	s.frames += len(s.part)
 	s.flushed, s.whole = s.row.Bytes, s.end
-	s.part = nil
+	clear(s.part) // the coded video can go
+	s.part = s.part[:0]
 	return nil
 }
 
@@ -157,7 +154,7 @@ func (s *segment) soFar() *store.Segment {
 // next is how long the last unit lasts, 0 when that is not known. When it fails
 // after some fragments were written, the row describes those.
 func (s *segment) finish(next time.Duration) (store.Segment, error) {
-	if s.sample != nil {
+	if s.open {
 		d := int64(s.last)
 		if d == 0 {
 			d = guess
@@ -231,21 +228,6 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// payloadOf is the unit as MP4 holds it.
-func payloadOf(c pipeline.Codec, u pipeline.Unit) ([]byte, error) {
-	if c == pipeline.MJPEG {
-		if len(u.NALs) != 1 {
-			return nil, fmt.Errorf("a unit of %d pictures instead of one", len(u.NALs))
-		}
-		return u.NALs[0], nil
-	}
-	b, err := h264.AVCC(u.NALs).Marshal() // H.265 looks the same
-	if err != nil {
-		return nil, fmt.Errorf("code unit: %w", err)
-	}
-	return b, nil
 }
 
 // name is what the name of a file tells; it is all that salvaging has to go by.
