@@ -50,7 +50,12 @@ type Camera struct {
 type Model struct {
 	Name        string // ^[a-z0-9][a-z0-9._-]{0,62}$
 	Description string
+	Label       string // the name by which clients of MLflow know it; Name when it is not given
+	Revision    int64  // counts changes of what is said about it, from 1
+	Aliases     map[string]int
+	Tags        map[string]string
 	CreatedAt   time.Time
+	UpdatedAt   time.Time
 	Versions    []ModelVersion // filled by ListModels, newest first
 }
 
@@ -68,6 +73,14 @@ type ModelVersion struct {
 	Check     json.RawMessage // model.Report: what its self-check found; nil when there was none
 	Overlay   string          // blob of the self-check's picture, a JPEG; "" when there is none
 	CreatedAt time.Time
+
+	Description string
+	Aliases     []string // that name it, by name
+	Tags        map[string]string
+	RunID       string // of MLflow, "" for none
+	LoggedModel string // of MLflow, "" for none
+	Stage       string // of MLflow, "" for none
+	UpdatedAt   time.Time
 }
 
 // RunningModel is what a client, or one camera of it, runs.

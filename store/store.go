@@ -99,6 +99,8 @@ type Records interface {
 	Clients
 	Cameras
 	Models
+	Registry
+	Tracking
 	RunningModels
 	Segments
 	Gaps
@@ -110,7 +112,7 @@ type Records interface {
 	Zones
 	Timelines
 
-	// BlobInUse says whether a model version or a result names the blob.
+	// BlobInUse says whether a model version, an artifact or a result names the blob.
 	BlobInUse(ctx context.Context, sha256 string) (bool, error)
 	// Ping answers whether the store can read and write.
 	Ping(ctx context.Context) error
@@ -151,7 +153,7 @@ type Models interface {
 	ModelVersion(ctx context.Context, model string, version int) (ModelVersion, error)
 	ListModels(ctx context.Context) ([]Model, error) // by name, each with its versions, newest first
 	// DeleteModelVersion returns ErrInUse while a running model names it, or names
-	// the newest and this is it. The number is not given again.
+	// the newest and this is it, or an alias does. The number is not given again.
 	DeleteModelVersion(ctx context.Context, model string, version int) error
 }
 

@@ -27,6 +27,8 @@ type Config struct {
 	Listener          net.Listener  // what Listen gave for it; nil binds it
 	AllowedHosts      []string      // names beside loopback under which it may be asked, without ports
 	ReadHeaderTimeout time.Duration // 0 takes 5 s
+	// Handlers serve further paths, by pattern of net/http.
+	Handlers map[string]http.Handler
 }
 
 const (
@@ -101,7 +103,7 @@ func New(cfg Config, api, health http.Handler, ui fs.FS, log *slog.Logger) (*Ser
 	s := &Server{log: log, listener: listener}
 	s.reads, s.endReads = context.WithCancel(context.Background())
 	s.http = &http.Server{
-		Handler:           s.protect(cfg, routes(api, health, ui)),
+		Handler:           s.protect(cfg, routes(cfg.Handlers, api, health, ui)),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -110,8 +112,11 @@ func New(cfg Config, api, health http.Handler, ui fs.FS, log *slog.Logger) (*Ser
 	return s, nil
 }
 
-func routes(api, health http.Handler, ui fs.FS) http.Handler {
+func routes(more map[string]http.Handler, api, health http.Handler, ui fs.FS) http.Handler {
 	mux := http.NewServeMux()
+	for pattern, handler := range more {
+		mux.Handle(pattern, handler)
+	}
 	mux.Handle("/api/", api)
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, health)

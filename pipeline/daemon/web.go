@@ -25,6 +25,7 @@ import (
 	"detectd/web"
 	"detectd/web/api"
 	"detectd/web/health"
+	"detectd/web/mlflow"
 	"detectd/web/ui"
 )
 
@@ -53,7 +54,8 @@ func (d *Daemon) openWeb(context.Context) error {
 		{Name: "detector", Run: d.detectorReady},
 		{Name: "space", Run: d.diskReady},
 	}
-	d.server, err = web.New(web.Config{Listen: d.cfg.Listen, Listener: d.listener, AllowedHosts: d.cfg.AllowedHosts},
+	clients := mlflow.New(mlflow.Deps{Log: d.log, Records: d.records, Blobs: d.blobs, Models: modelPort{d}, Changed: announcer{d}.ModelsChanged})
+	d.server, err = web.New(web.Config{Listen: d.cfg.Listen, Listener: d.listener, AllowedHosts: d.cfg.AllowedHosts, Handlers: clients},
 		handler, health.New(d.metrics, checks, d.log), ui.FS(), d.log)
 	return err
 }
@@ -146,6 +148,14 @@ func (p modelPort) Remove(ctx context.Context, name string, version int) error {
 		}
 	}
 	return p.d.registry.Remove(ctx, name, version)
+}
+
+// RemoveModel implements mlflow.Models.
+func (p modelPort) RemoveModel(ctx context.Context, name string) error {
+	if name == p.d.cfg.Detect.Model {
+		return fmt.Errorf("model %s is the default model: %w", name, store.ErrInUse)
+	}
+	return p.d.registry.RemoveModel(ctx, name)
 }
 
 // Default implements api.Models.

@@ -37,11 +37,19 @@ type New struct {
 	Source      string
 	Family      string            // how the outputs are laid out; "" is found out
 	Contract    map[string]string // keys of the contract that cannot be found out: docs/models.md
+
+	VersionDescription string
+	Tags               map[string]string // of the version
+	RunID, LoggedModel string            // of MLflow
+	// External opens files beside the model, whose values are taken in; nil
+	// refuses a model that refers to others.
+	External func(name string) (io.ReadSeekCloser, int64, error)
 }
 
 // Records is what the registry needs of the store.
 type Records interface {
 	store.Models
+	store.Registry
 	// BlobInUse tells whether any record refers to a blob.
 	BlobInUse(ctx context.Context, sha256 string) (bool, error)
 }
@@ -109,6 +117,11 @@ func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelV
 	if len(data) > MaxBytes {
 		return store.ModelVersion{}, ErrTooLarge
 	}
+	if m.External != nil {
+		if data, err = model.Inline(data, MaxBytes-int64(len(data)), m.External); err != nil {
+			return store.ModelVersion{}, err
+		}
+	}
 	sum := sha256.Sum256(data)
 	if v, err := r.sameFile(ctx, m.Name, hex.EncodeToString(sum[:])); err != nil || v.Version > 0 {
 		if err == nil {
@@ -153,6 +166,7 @@ func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelV
 			Model: m.Name, SHA256: sha, Size: size, Family: contract.Family,
 			Licence: m.Licence, Source: m.Source, Contract: text, Lineage: model.Lineage(data),
 			Check: report, Overlay: picture,
+			Description: m.VersionDescription, Tags: m.Tags, RunID: m.RunID, LoggedModel: m.LoggedModel,
 		})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		ctx = context.WithoutCancel(ctx)
@@ -233,6 +247,22 @@ func (r *Registry) Remove(ctx context.Context, name string, version int) error {
 		return err
 	}
 	return errors.Join(r.dropFile(ctx, v.SHA256), r.dropFile(ctx, v.Overlay))
+}
+
+// RemoveModel deletes a model with all its versions and their files.
+func (r *Registry) RemoveModel(ctx context.Context, name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	files, err := r.records.DeleteModel(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, sha := range files {
+		if err := r.dropFile(ctx, sha); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dropFile deletes a file that nothing refers to. mu is held.

@@ -254,6 +254,8 @@ func wayOut(f sqlite.File) string {
 		return "add its file again, or restore a backup"
 	case "overlay":
 		return "restore a backup, or remove this version and add its file again"
+	case "artifact":
+		return "restore a backup, or remove this artifact and add its file again"
 	}
 	return "--repair takes the " + f.Kind + " out"
 }

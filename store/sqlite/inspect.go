@@ -72,7 +72,7 @@ func (i *Inspection) Integrity(ctx context.Context, quick bool) ([]string, error
 type File struct {
 	Name  string // address of a blob, or path below the media folder
 	Bytes int64  // -1: the row does not say
-	Kind  string // of the row: model, overlay (the picture of a model's self-check), result or segment
+	Kind  string // of the row: model, overlay (the picture of a model's self-check), artifact, result or segment
 	ID    string // of the row
 }
 
@@ -85,13 +85,18 @@ func (i *Inspection) Blobs(ctx context.Context) ([]File, error) {
 		SELECT sha256, size, 'model', model || '@' || version FROM model_versions
 		UNION ALL SELECT sha256, bytes, 'result', id FROM results WHERE sha256 <> ''
 		UNION ALL SELECT input, -1, 'result', id FROM results WHERE input <> ''`
-	var pictures bool // databases before migration 3 have none of self-checks
-	err := i.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pragma_table_info('model_versions') WHERE name = 'overlay')`).Scan(&pictures)
+	// Databases of older versions do not have all of it.
+	var pictures, tracks bool
+	err := i.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pragma_table_info('model_versions') WHERE name = 'overlay'),
+		EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'mlflow_artifacts')`).Scan(&pictures, &tracks)
 	if err != nil {
 		return nil, fmt.Errorf("list blobs: %w", err)
 	}
 	if pictures {
 		query += ` UNION ALL SELECT overlay, -1, 'overlay', model || '@' || version FROM model_versions WHERE overlay <> ''`
+	}
+	if tracks {
+		query += ` UNION ALL SELECT sha256, size, 'artifact', path FROM mlflow_artifacts`
 	}
 	return list(ctx, i.db, scanFile, "blobs", query)
 }

@@ -3,20 +3,37 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"detectd/store"
 )
 
-const selectVersions = `SELECT model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, created_us FROM model_versions`
+const selectVersions = `SELECT model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, created_us,
+	description, run_id, logged_model, stage, updated_us,
+	(SELECT json_group_array(alias) FROM model_aliases a WHERE a.model = v.model AND a.version = v.version),
+	(SELECT json_group_object(key, value) FROM model_tags t WHERE t.model = v.model AND t.version = v.version)
+	FROM model_versions v`
 
 func scanVersion(r row) (v store.ModelVersion, err error) {
-	var created int64
-	var contract, lineage, check string
-	err = r.Scan(&v.Model, &v.Version, &v.SHA256, &v.Size, &v.Family, &v.Licence, &v.Source, &contract, &lineage, &check, &v.Overlay, &created)
-	v.Contract, v.Lineage, v.Check, v.CreatedAt = raw(contract), raw(lineage), raw(check), timeOf(created)
+	var created, updated int64
+	var contract, lineage, check, aliases, tags string
+	err = r.Scan(&v.Model, &v.Version, &v.SHA256, &v.Size, &v.Family, &v.Licence, &v.Source, &contract, &lineage, &check, &v.Overlay, &created,
+		&v.Description, &v.RunID, &v.LoggedModel, &v.Stage, &updated, &aliases, &tags)
+	if err == nil {
+		err = errors.Join(unpack(aliases, &v.Aliases), unpack(tags, &v.Tags))
+	}
+	v.Contract, v.Lineage, v.Check, v.CreatedAt, v.UpdatedAt = raw(contract), raw(lineage), raw(check), timeOf(created), timeOf(updated)
 	return v, err
+}
+
+// unpack reads a JSON array or object; an empty one stays nil.
+func unpack(text string, into any) error {
+	if text == "[]" || text == "{}" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), into)
 }
 
 func versionNamed(model string, version int) string {
@@ -34,7 +51,8 @@ func getVersion(ctx context.Context, q querier, model string, version int) (stor
 // AddModelVersion implements store.Models. A description that is not empty
 // replaces the one the model has.
 func (s *Store) AddModelVersion(ctx context.Context, m store.Model, v store.ModelVersion) (store.ModelVersion, error) {
-	v.Model, v.CreatedAt = m.Name, s.time()
+	v.Model, v.CreatedAt, v.Aliases = m.Name, s.time(), nil
+	v.UpdatedAt = v.CreatedAt
 	err := s.write(ctx, "add version of "+versionNamed(m.Name, 0), func(tx *sql.Tx) error {
 		same, err := one(ctx, tx, scanVersion, "", selectVersions+` WHERE model = ? AND sha256 = ?`, m.Name, v.SHA256)
 		if err == nil {
@@ -44,18 +62,25 @@ func (s *Store) AddModelVersion(ctx context.Context, m store.Model, v store.Mode
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		err = tx.QueryRowContext(ctx, `INSERT INTO models (name, description, last_version, created_us) VALUES (?, ?, 1, ?)
-			ON CONFLICT (name) DO UPDATE SET last_version = last_version + 1,
+		err = tx.QueryRowContext(ctx, `INSERT INTO models (name, description, last_version, created_us, updated_us, label)
+			VALUES (?1, ?2, 1, ?3, ?3, CASE WHEN EXISTS (SELECT 1 FROM models WHERE label = ?1)
+				THEN ?1 || '-' || lower(hex(randomblob(4))) ELSE ?1 END)
+			ON CONFLICT (name) DO UPDATE SET last_version = last_version + 1, updated_us = excluded.updated_us,
+				label = CASE WHEN label = 'deleted/' || name AND NOT EXISTS (SELECT 1 FROM models WHERE label = ?1) THEN name ELSE label END,
 				description = CASE excluded.description WHEN '' THEN description ELSE excluded.description END
 			RETURNING last_version`, m.Name, m.Description, micros(v.CreatedAt)).Scan(&v.Version)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, created_us)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, created_us,
+			description, run_id, logged_model, stage, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.Model, v.Version, v.SHA256, v.Size, v.Family, v.Licence, v.Source, string(v.Contract),
-			string(v.Lineage), string(v.Check), v.Overlay, micros(v.CreatedAt))
-		return err
+			string(v.Lineage), string(v.Check), v.Overlay, micros(v.CreatedAt),
+			v.Description, v.RunID, v.LoggedModel, v.Stage, micros(v.UpdatedAt))
+		if err != nil {
+			return err
+		}
+		return putModelTags(ctx, tx, v.Model, v.Version, v.Tags)
 	})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return store.ModelVersion{}, err
@@ -84,13 +109,11 @@ func (s *Store) ListModels(ctx context.Context) ([]store.Model, error) {
 	for _, v := range versions {
 		of[v.Model] = append(of[v.Model], v)
 	}
-	return list(ctx, tx, func(r row) (m store.Model, err error) {
-		var created int64
-		err = r.Scan(&m.Name, &m.Description, &created)
-		m.CreatedAt, m.Versions = timeOf(created), of[m.Name]
+	return list(ctx, tx, func(r row) (store.Model, error) {
+		m, err := scanModel(r)
+		m.Versions = of[m.Name]
 		return m, err
-	}, "models", `SELECT name, description, created_us FROM models
-		WHERE EXISTS (SELECT 1 FROM model_versions WHERE model = name) ORDER BY name`)
+	}, "models", selectModels+` WHERE EXISTS (SELECT 1 FROM model_versions WHERE model = name) ORDER BY name`)
 }
 
 // DeleteModelVersion implements store.Models.
@@ -109,6 +132,12 @@ func (s *Store) DeleteModelVersion(ctx context.Context, model string, version in
 		}
 		if users > 0 {
 			return fmt.Errorf("%s: %w by %d running-model records", what, store.ErrInUse, users)
+		}
+		if err := notNamed(ctx, tx, model, version); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM model_tags WHERE model = ? AND version = ? AND version > 0`, model, version); err != nil {
+			return err
 		}
 		done, err := tx.ExecContext(ctx, `DELETE FROM model_versions WHERE model = ? AND version = ?`, model, version)
 		if err != nil {

@@ -174,6 +174,7 @@ func (s *Store) BlobInUse(ctx context.Context, sha256 string) (bool, error) {
 	var used bool
 	err := s.r.QueryRowContext(ctx, `SELECT ?1 <> '' AND (EXISTS (SELECT 1 FROM model_versions WHERE sha256 = ?1)
 		OR EXISTS (SELECT 1 FROM model_versions WHERE overlay = ?1 AND overlay <> '')
+		OR EXISTS (SELECT 1 FROM mlflow_artifacts WHERE sha256 = ?1)
 		OR EXISTS (SELECT 1 FROM results WHERE sha256 = ?1) OR EXISTS (SELECT 1 FROM results WHERE input = ?1))`,
 		sha256).Scan(&used)
 	if err != nil {

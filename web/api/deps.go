@@ -124,6 +124,13 @@ type NewModel struct {
 	Source      string
 	Family      string            // how the outputs are laid out; "" is found out
 	Contract    map[string]string // keys of the contract that cannot be found out
+
+	VersionDescription string
+	Tags               map[string]string // of the version
+	RunID, LoggedModel string            // of MLflow
+	// External opens files beside the model, whose values are taken in; nil
+	// refuses a model that refers to others.
+	External func(name string) (io.ReadSeekCloser, int64, error)
 }
 
 // Renders makes stills and clips.

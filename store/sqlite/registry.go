@@ -1,0 +1,268 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"detectd/store"
+)
+
+const selectModels = `SELECT name, description, label, revision, created_us, updated_us,
+	(SELECT json_group_object(alias, version) FROM model_aliases a WHERE a.model = name),
+	(SELECT json_group_object(key, value) FROM model_tags t WHERE t.model = name AND t.version = 0)
+	FROM models m`
+
+// registered is true for the models that are there for people.
+const registered = `(kept OR EXISTS (SELECT 1 FROM model_versions WHERE model = name))`
+
+func scanModel(r row) (m store.Model, err error) {
+	var created, updated int64
+	var aliases, tags string
+	err = r.Scan(&m.Name, &m.Description, &m.Label, &m.Revision, &created, &updated, &aliases, &tags)
+	m.CreatedAt, m.UpdatedAt = timeOf(created), timeOf(updated)
+	if err == nil {
+		err = errors.Join(unpack(aliases, &m.Aliases), unpack(tags, &m.Tags))
+	}
+	return m, err
+}
+
+// CreateModel implements store.Registry. A model that was deleted comes back
+// under its name, and its numbers go on.
+func (s *Store) CreateModel(ctx context.Context, m store.Model) (store.Model, error) {
+	if m.Label == "" {
+		m.Label = m.Name
+	}
+	what := versionNamed(m.Label, 0)
+	err := s.write(ctx, "create "+what, func(tx *sql.Tx) error {
+		var taken bool
+		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM models WHERE (name = ? OR label = ?) AND `+registered+`)`, m.Name, m.Label).Scan(&taken)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return exists(what)
+		}
+		// Labels of what was deleted are free.
+		if _, err := tx.ExecContext(ctx, `UPDATE models SET label = 'deleted/' || name WHERE label = ? AND name <> ?`, m.Label, m.Name); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO models (name, description, last_version, created_us, updated_us, label, kept)
+			VALUES (?1, ?2, 0, ?3, ?3, ?4, 1)
+			ON CONFLICT (name) DO UPDATE SET description = ?2, created_us = ?3, updated_us = ?3, label = ?4, kept = 1, revision = revision + 1`,
+			m.Name, m.Description, micros(s.time()), m.Label)
+		if err != nil {
+			return err
+		}
+		if err := putModelTags(ctx, tx, m.Name, 0, m.Tags); err != nil {
+			return err
+		}
+		m, err = getModel(ctx, tx, m.Name, false)
+		return err
+	})
+	return m, err
+}
+
+func getModel(ctx context.Context, q querier, name string, label bool) (store.Model, error) {
+	column := "name"
+	if label {
+		column = "label"
+	}
+	return one(ctx, q, scanModel, versionNamed(name, 0), selectModels+` WHERE `+column+` = ? AND `+registered, name)
+}
+
+// Model implements store.Registry.
+func (s *Store) Model(ctx context.Context, name string, label bool) (store.Model, error) {
+	return getModel(ctx, s.r, name, label)
+}
+
+// ChangeModel implements store.Registry.
+func (s *Store) ChangeModel(ctx context.Context, name string, c store.ModelChange, expect int64) (m store.Model, err error) {
+	what := versionNamed(name, 0)
+	err = s.write(ctx, "change "+what, func(tx *sql.Tx) error {
+		if m, err = getModel(ctx, tx, name, false); err != nil {
+			return err
+		}
+		if err := checkRevision(what, expect, m.Revision); err != nil {
+			return err
+		}
+		if err := changeModelTags(ctx, tx, name, 0, c); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE models SET description = coalesce(?2, description), label = coalesce(?3, label),
+			updated_us = ?4, revision = revision + 1, kept = kept OR ?5 WHERE name = ?1`, name, c.Description, c.Label, micros(s.time()), c.Keep)
+		if isDuplicate(err) {
+			return exists(versionNamed(*c.Label, 0))
+		}
+		if err == nil {
+			m, err = getModel(ctx, tx, name, false)
+		}
+		return err
+	})
+	return m, err
+}
+
+// ChangeVersion implements store.Registry.
+func (s *Store) ChangeVersion(ctx context.Context, model string, version int, c store.ModelChange) (v store.ModelVersion, err error) {
+	what := versionNamed(model, version)
+	err = s.write(ctx, "change "+what, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, `UPDATE model_versions SET description = coalesce(?3, description), stage = coalesce(?4, stage),
+			updated_us = ?5 WHERE model = ?1 AND version = ?2`, model, version, c.Description, c.Stage, micros(s.time()))
+		if err != nil {
+			return err
+		}
+		if err := requireRow(done, what); err != nil {
+			return err
+		}
+		if err := changeModelTags(ctx, tx, model, version, c); err != nil {
+			return err
+		}
+		v, err = getVersion(ctx, tx, model, version)
+		return err
+	})
+	return v, err
+}
+
+func changeModelTags(ctx context.Context, tx *sql.Tx, model string, version int, c store.ModelChange) error {
+	for _, key := range c.RemoveTags {
+		done, err := tx.ExecContext(ctx, `DELETE FROM model_tags WHERE model = ? AND version = ? AND key = ?`, model, version, key)
+		if err == nil {
+			err = requireRow(done, fmt.Sprintf("tag %q of %s", key, versionNamed(model, version)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return putModelTags(ctx, tx, model, version, c.SetTags)
+}
+
+func putModelTags(ctx context.Context, tx *sql.Tx, model string, version int, tags map[string]string) error {
+	for key, value := range tags {
+		_, err := tx.ExecContext(ctx, `INSERT INTO model_tags (model, version, key, value) VALUES (?, ?, ?, ?)
+			ON CONFLICT (model, version, key) DO UPDATE SET value = excluded.value`, model, version, key, value)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteModel implements store.Registry.
+func (s *Store) DeleteModel(ctx context.Context, name string) (blobs []string, err error) {
+	what := versionNamed(name, 0)
+	err = s.write(ctx, "delete "+what, func(tx *sql.Tx) error {
+		if _, err := getModel(ctx, tx, name, false); err != nil {
+			return err
+		}
+		var users int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM running_models WHERE model = ?`, name).Scan(&users); err != nil {
+			return err
+		}
+		if users > 0 {
+			return fmt.Errorf("%s: %w by %d running-model records", what, store.ErrInUse, users)
+		}
+		blobs, err = list(ctx, tx, scanText, "blobs", `SELECT sha256 FROM model_versions WHERE model = ?`, name)
+		if err != nil {
+			return err
+		}
+		for _, query := range []string{
+			`DELETE FROM model_aliases WHERE model = ?`, `DELETE FROM model_tags WHERE model = ?`,
+			`DELETE FROM model_versions WHERE model = ?`, `UPDATE models SET kept = 0, description = '', label = 'deleted/' || name WHERE name = ?`,
+		} {
+			if _, err := tx.ExecContext(ctx, query, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return blobs, err
+}
+
+// notNamed is store.ErrInUse when an alias names the version.
+func notNamed(ctx context.Context, tx *sql.Tx, model string, version int) error {
+	aliases, err := list(ctx, tx, scanText, "aliases", `SELECT alias FROM model_aliases WHERE model = ? AND version = ? ORDER BY alias`, model, version)
+	if err == nil && len(aliases) > 0 {
+		err = fmt.Errorf("%s: %w by alias %s; move or delete that first", versionNamed(model, version), store.ErrInUse, strings.Join(aliases, ", "))
+	}
+	return err
+}
+
+// SetAlias implements store.Registry.
+func (s *Store) SetAlias(ctx context.Context, model, alias string, version, expect int) error {
+	return s.alias(ctx, model, alias, expect, func(tx *sql.Tx, now time.Time) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO model_aliases (model, alias, version, updated_us) VALUES (?, ?, ?, ?)
+			ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, updated_us = excluded.updated_us`,
+			model, alias, version, micros(now))
+		if isDangling(err) {
+			return notFound(versionNamed(model, version))
+		}
+		return err
+	})
+}
+
+// DeleteAlias implements store.Registry.
+func (s *Store) DeleteAlias(ctx context.Context, model, alias string, expect int) error {
+	return s.alias(ctx, model, alias, expect, func(tx *sql.Tx, _ time.Time) error {
+		done, err := tx.ExecContext(ctx, `DELETE FROM model_aliases WHERE model = ? AND alias = ?`, model, alias)
+		if err != nil {
+			return err
+		}
+		return requireRow(done, fmt.Sprintf("alias %q of %s", alias, versionNamed(model, 0)))
+	})
+}
+
+// alias runs a change of an alias that names version expect.
+func (s *Store) alias(ctx context.Context, model, alias string, expect int, change func(*sql.Tx, time.Time) error) error {
+	return s.write(ctx, "change alias of "+versionNamed(model, 0), func(tx *sql.Tx) error {
+		if _, err := getModel(ctx, tx, model, false); err != nil {
+			return err
+		}
+		var current int
+		err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT version FROM model_aliases WHERE model = ? AND alias = ?), 0)`, model, alias).Scan(&current)
+		if err != nil {
+			return err
+		}
+		if expect != store.AnyVersion && expect != current {
+			return &store.AliasError{Model: model, Alias: alias, Given: expect, Current: current}
+		}
+		now := s.time()
+		if err := change(tx, now); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE models SET updated_us = ?2, revision = revision + 1 WHERE name = ?1`, model, micros(now))
+		return err
+	})
+}
+
+// AliasVersion implements store.Registry.
+func (s *Store) AliasVersion(ctx context.Context, model, alias string) (store.ModelVersion, error) {
+	return one(ctx, s.r, scanVersion, fmt.Sprintf("alias %q of %s", alias, versionNamed(model, 0)),
+		selectVersions+` WHERE model = ?1 AND version = (SELECT version FROM model_aliases WHERE model = ?1 AND alias = ?2)`, model, alias)
+}
+
+// SearchModels implements store.Registry.
+func (s *Store) SearchModels(ctx context.Context, q store.Search) ([]store.Model, error) {
+	f := filter{}
+	f.add(registered)
+	return search(ctx, s.r, scanModel, "models", selectModels, "name", fields{
+		"name": "name", "label": "label", "created": "created_us / 1000", "updated": "updated_us / 1000",
+		"tag":     "(SELECT value FROM model_tags t WHERE t.model = name AND t.version = 0 AND t.key = ?)",
+		"alias":   "name IN (SELECT model FROM model_aliases WHERE alias %s)",
+		"family":  "name IN (SELECT model FROM model_versions WHERE family %s)",
+		"licence": "name IN (SELECT model FROM model_versions WHERE licence %s)",
+	}, f, q)
+}
+
+// SearchVersions implements store.Registry.
+func (s *Store) SearchVersions(ctx context.Context, q store.Search) ([]store.ModelVersion, error) {
+	return search(ctx, s.r, scanVersion, "model versions", selectVersions, "model, version DESC", fields{
+		"name": "v.model", "label": "(SELECT label FROM models WHERE name = v.model)", "version": "v.version",
+		"run": "run_id", "source": "source", "family": "family", "licence": "licence", "stage": "stage", "sha256": "sha256",
+		"created": "created_us / 1000", "updated": "updated_us / 1000",
+		"tag":   "(SELECT value FROM model_tags t WHERE t.model = v.model AND t.version = v.version AND t.key = ?)",
+		"alias": "EXISTS (SELECT 1 FROM model_aliases a WHERE a.model = v.model AND a.version = v.version AND alias %s)",
+	}, filter{}, q)
+}
