@@ -164,7 +164,8 @@ func (s *Store) DeleteModel(ctx context.Context, name string) (blobs []string, e
 		if users > 0 {
 			return fmt.Errorf("%s: %w by %d running-model records", what, store.ErrInUse, users)
 		}
-		blobs, err = list(ctx, tx, scanText, "blobs", `SELECT sha256 FROM model_versions WHERE model = ?`, name)
+		blobs, err = list(ctx, tx, scanText, "blobs", `SELECT sha256 FROM model_versions WHERE model = ?1
+			UNION SELECT overlay FROM model_versions WHERE model = ?1 AND overlay <> ''`, name)
 		if err != nil {
 			return err
 		}

@@ -116,7 +116,7 @@ func TestEventStream(t *testing.T) {
 		{api.FeedItem{Event: "models.changed"}, `{}`},
 		{
 			api.FeedItem{Event: "detections", Data: []store.Annotation{{CameraID: "door", Time: apitest.Time, Kind: "detected"}}},
-			`{"camera_id":"door","frames":[{"camera_id":"door","time":"2026-11-25T09:30:18.123Z","frame":0,"pts_ms":0,"width":0,"height":0,"kind":"detected","objects":[]}]}`,
+			`{"camera_id":"door","frames":[{"camera_id":"door","time":"2026-11-25T09:30:18.123Z","frame":0,"pts_ms":0,"time_error_ms":0,"width":0,"height":0,"kind":"detected","objects":[]}]}`,
 		},
 		{
 			api.FeedItem{Event: "result", Data: store.Result{ID: "r", Kind: "clip", State: store.ResultDone, CreatedAt: apitest.Time}},
