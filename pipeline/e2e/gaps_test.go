@@ -30,14 +30,20 @@ type coverage struct {
 // coverage expects that every second that is accounted for is either in a
 // recording or in a gap, and returns the figures.
 func (d *daemon) coverage(t require.TestingT, id string) coverage {
+	return d.coverageSince(t, id, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+}
+
+// coverageSince is coverage of the time since a moment.
+func (d *daemon) coverageSince(t require.TestingT, id string, since time.Time) coverage {
+	from := since.UTC().Format(time.RFC3339Nano)
 	// Read first: a recording that comes meanwhile is of later time.
 	var c coverage
-	d.get(t, "/cameras/"+id+"/coverage?from=2020-01-01T00:00:00Z", &c)
+	d.get(t, "/cameras/"+id+"/coverage?from="+from, &c)
 	length := c.End.Sub(c.Start).Seconds()
 	require.InDelta(t, length, c.Covered+c.Missing+c.Unwanted, 0.01)
 	type span struct{ from, to time.Time }
 	var spans []span
-	for _, r := range list[recording](t, d.client, "/recordings?camera_id="+id) {
+	for _, r := range list[recording](t, d.client, "/recordings?camera_id="+id+"&from="+from) {
 		spans = append(spans, span{r.Start, r.End})
 	}
 	for _, g := range c.Gaps {

@@ -35,6 +35,7 @@ type camera struct {
 
 	paused atomic.Bool
 	lose   atomic.Int64 // RTP packets to leave out
+	shift  atomic.Int64 // of its wall clock, in nanoseconds
 }
 
 func newCamera(path string, fps float64) (*camera, error) {
@@ -101,8 +102,9 @@ func (c *camera) Unit(u pipeline.Unit) {
 			continue
 		}
 		// An error concerns single clients, whom gortsplib handles.
-		_ = c.stream.WritePacketRTPWithNTP(c.media, pkt, due)
-		c.report(pkt, due)
+		claimed := due.Add(time.Duration(c.shift.Load()))
+		_ = c.stream.WritePacketRTPWithNTP(c.media, pkt, claimed)
+		c.report(pkt, claimed)
 	}
 }
 
@@ -112,7 +114,7 @@ const reportEvery = time.Second
 // report sends an RTCP sender report now and then: gortsplib's own come every ten
 // seconds, and the first may overtake the video over UDP and be lost.
 func (c *camera) report(pkt *rtp.Packet, due time.Time) {
-	if due.Sub(c.reported) < reportEvery {
+	if due.Sub(c.reported).Abs() < reportEvery { // it may have been set back
 		return
 	}
 	c.reported = due
