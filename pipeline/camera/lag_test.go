@@ -36,6 +36,25 @@ func TestLagMakesUpForAStall(t *testing.T) {
 	require.Empty(t, dropped)
 }
 
+func TestLagMakesUpForABurst(t *testing.T) {
+	for name, c := range map[string]struct {
+		stall, cost time.Duration
+		kept        bool
+	}{
+		"half of the time is free":           {500 * time.Millisecond, 20 * time.Millisecond, true},
+		"a third is":                         {400 * time.Millisecond, 26 * time.Millisecond, true},
+		"little is, and the stall was short": {200 * time.Millisecond, 34 * time.Millisecond, true},
+		"little is":                          {500 * time.Millisecond, 38 * time.Millisecond, false},
+		"nothing is":                         {200 * time.Millisecond, 40 * time.Millisecond, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dropped, ages := lagged(&lag{}, 500, map[int]time.Duration{30: c.stall}, c.cost)
+			require.Equal(t, c.kept, len(dropped) == 0, "%d dropped", len(dropped))
+			require.Less(t, ages[len(ages)-1], lateAge)
+		})
+	}
+}
+
 func TestLagGivesUpAfterALongStall(t *testing.T) {
 	dropped, ages := lagged(&lag{}, 500, map[int]time.Duration{30: 5 * time.Second}, 10*time.Millisecond)
 	require.NotEmpty(t, dropped)
