@@ -45,7 +45,6 @@ struct dt_plan {
 	int rgb, gray;
 	int wide;         // samples have 16 bits
 	int swapped;      // and come with the high byte first
-	int full_default; // full range unless the frame says otherwise
 	int cw, ch;       // size of the chroma planes
 	int depth, shift;
 	comp c[3];
@@ -130,8 +129,6 @@ static int describe(dt_plan *p) {
 	p->swapped = p->wide && d->flags & AV_PIX_FMT_FLAG_BE;
 	if (p->depth < 8 || p->depth > 16)
 		return DT_FORMAT;
-	const char *j = d->name;
-	p->full_default = p->rgb || p->gray || strncmp(j, "yuvj", 4) == 0;
 	p->cw = AV_CEIL_RSHIFT(p->width, d->log2_chroma_w);
 	p->ch = AV_CEIL_RSHIFT(p->height, d->log2_chroma_h);
 	for (int i = 0; i < (p->gray ? 1 : 3); i++) {
@@ -281,13 +278,15 @@ typedef struct {
 } matrix;
 
 static void yuv_matrix(matrix *k, int full, int space) {
-	double kr = 0.299, kb = 0.114; // BT.601, also for unmarked video
+	double kr = 0.299, kb = 0.114; // BT.601
 	if (space == AVCOL_SPC_BT709)
 		kr = 0.2126, kb = 0.0722;
-	else if (space == AVCOL_SPC_BT2020_NCL || space == AVCOL_SPC_BT2020_CL)
+	else if (space == AVCOL_SPC_BT2020_NCL)
 		kr = 0.2627, kb = 0.0593;
 	else if (space == AVCOL_SPC_SMPTE240M)
 		kr = 0.212, kb = 0.087;
+	else if (space == AVCOL_SPC_FCC)
+		kr = 0.30, kb = 0.11;
 	double kg = 1 - kr - kb;
 	double y = full ? 1 : 255.0 / 219, c = full ? 1 : 255.0 / 224, black = full ? 0 : 16;
 	double u[3] = {0, -2 * (1 - kb) * kb / kg, 2 * (1 - kb)};
@@ -504,7 +503,7 @@ void dt_blank(const dt_target *t, void *dst) {
 	fill_border(&all, dst);
 }
 
-int dt_fill(const dt_plan *p, const AVFrame *f, void *dst) {
+int dt_fill(const dt_plan *p, const AVFrame *f, int space, int full, void *dst) {
 	if (f->width != p->width || f->height != p->height || f->format != p->format || !f->data[0])
 		return DT_MISMATCH;
 	size_t room = 2 * ((size_t)p->width * 4 + 4 * LANES) + 4 * (size_t)p->cols;
@@ -512,7 +511,6 @@ int dt_fill(const dt_plan *p, const AVFrame *f, void *dst) {
 	float *scratch = calloc(room, sizeof *scratch);
 	if (!scratch)
 		return DT_NO_MEMORY;
-	int full = f->color_range == AVCOL_RANGE_JPEG || (f->color_range != AVCOL_RANGE_MPEG && p->full_default);
 	matrix k = {{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}}};
 	if (p->gray) {
 		float y = full ? 1 : 255.0f / 219;
@@ -522,7 +520,7 @@ int dt_fill(const dt_plan *p, const AVFrame *f, void *dst) {
 			k.m[i][3] = full ? 0 : -16 * y;
 		}
 	} else if (!p->rgb) {
-		yuv_matrix(&k, full, f->colorspace);
+		yuv_matrix(&k, full, space);
 	}
 	float unit = 1; // brings samples to 0..255
 	if (p->wide)

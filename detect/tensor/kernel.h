@@ -29,9 +29,10 @@ enum { DT_OK = 0, DT_NO_MEMORY = -1, DT_FORMAT = -2, DT_MISMATCH = -3 };
 dt_plan *dt_plan_new(const dt_target *t, int width, int height, int format, int *err);
 void dt_plan_free(dt_plan *p);
 
-// dt_fill writes the tensor of one picture: 3*width*height values. It may run
-// on many threads with one plan.
-int dt_fill(const dt_plan *p, const AVFrame *f, void *dst);
+// dt_fill writes the tensor of one picture: 3*width*height values. space is the
+// matrix of its YUV as libav numbers it, full tells the range of its values. It
+// may run on many threads with one plan.
+int dt_fill(const dt_plan *p, const AVFrame *f, int space, int full, void *dst);
 
 // dt_blank writes a tensor that is all padding.
 void dt_blank(const dt_target *t, void *dst);

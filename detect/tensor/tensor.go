@@ -4,9 +4,8 @@
 //
 // It takes every libav pixel format with 8 to 16 bits per component in separate
 // or interleaved planes: YUV of all subsamplings, RGB and grey. Alpha is left out.
-// It writes 32-bit or 16-bit floats or bytes. The colour
-// matrix and the range are those the frame is marked with; unmarked YUV is
-// BT.601 with limited range, as libswscale reads it.
+// It writes 32-bit or 16-bit floats or bytes. The colour matrix and the range are
+// those that frame.ColourOf tells.
 package tensor
 
 /*
@@ -165,7 +164,8 @@ func (f *Filler) FillBytes(dst []byte, fr *frame.Frame) (Geometry, error) {
 			return Geometry{}, fmt.Errorf("prepare %dx%d %s: %w", key.source.W, key.source.H, av.PixelFormat(), err)
 		}
 	}
-	rc := C.dt_fill(p.c, (*C.AVFrame)(av.UnsafePointer()), unsafe.Pointer(&dst[0]))
+	colour := frame.ColourOf(av)
+	rc := C.dt_fill(p.c, (*C.AVFrame)(av.UnsafePointer()), C.int(colour.Matrix), truth(colour.Full), unsafe.Pointer(&dst[0]))
 	runtime.KeepAlive(p)
 	if rc != 0 {
 		return Geometry{}, fmt.Errorf("convert %dx%d %s: %w", key.source.W, key.source.H, av.PixelFormat(), reason(rc))

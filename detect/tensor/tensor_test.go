@@ -216,16 +216,59 @@ func TestFillAgreesWithReference(t *testing.T) {
 				if in.Scale != 1 {
 					scale = 1 / 0.224 / 255
 				}
-				worst := 0.0
-				for k, want := range reference(f, fm.layout, in) {
-					worst = max(worst, math.Abs(want-float64(got[k])))
-				}
-				require.Less(t, worst, 0.01*scale, name) // of 255 levels
+				require.Less(t, furthest(reference(f, fm.layout, in), got), 0.01*scale, name) // of 255 levels
 			}
 			f.Release()
 		}
 	}
 	require.Zero(t, pool.Live())
+}
+
+// TestFillUnmarked fills from video that does not say its matrix, on both sides of
+// the size from which on it is taken as high definition.
+func TestFillUnmarked(t *testing.T) {
+	var pool frame.Pool
+	in := input(24, 20, detect.NCHW, detect.RGB, detect.LetterboxTop)
+	filler, err := tensor.New(in)
+	require.NoError(t, err)
+	got := make([]float32, filler.Size())
+	for _, c := range []struct {
+		w, h   int
+		matrix detecttest.Matrix
+	}{
+		{720, 576, detecttest.BT601},
+		{1278, 718, detecttest.BT601},
+		{1280, 640, detecttest.BT709},
+		{960, 720, detecttest.BT709},
+		{720, 1280, detecttest.BT709},
+	} {
+		f := detecttest.Blank(t, &pool, astiav.PixelFormatYuv420P, c.w, c.h)
+		noise(f, false)
+		for i, level := range []byte{0, 90, 200} { // strong colour, which noise averages away
+			pix := detecttest.Planes(f)[i].Pix
+			for j := range pix {
+				if i > 0 && j%8 > 0 {
+					pix[j] = level
+				}
+			}
+		}
+		detecttest.Mark(f, false, detecttest.Unmarked)
+		_, err := filler.Fill(got, f)
+		require.NoError(t, err)
+		right, wrong := planar(1, 1), planar(1, 1)
+		right.matrix, wrong.matrix = c.matrix, detecttest.BT601+detecttest.BT709-c.matrix
+		require.Less(t, furthest(reference(f, right, in), got), 0.01, "%dx%d", c.w, c.h)
+		require.Greater(t, furthest(reference(f, wrong, in), got), 5.0, "%dx%d", c.w, c.h)
+		f.Release()
+	}
+}
+
+func furthest(want []float64, got []float32) float64 {
+	worst := 0.0
+	for i, v := range want {
+		worst = max(worst, math.Abs(v-float64(got[i])))
+	}
+	return worst
 }
 
 func TestFillOnePixel(t *testing.T) {

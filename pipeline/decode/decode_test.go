@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asticode/go-astiav"
 	"github.com/stretchr/testify/require"
 
 	"detectd/pipeline"
@@ -47,6 +48,7 @@ func generate(t *testing.T, name string, spec simulate.Spec) (pipeline.Format, [
 type picture struct {
 	frame.Meta
 	index, width, height int
+	colour               frame.Colour
 }
 
 // decodeAll decodes units and returns the pictures and the number of errors.
@@ -59,7 +61,7 @@ func decodeAll(t *testing.T, f pipeline.Format, units []pipeline.Unit) ([]pictur
 	var got []picture
 	errs := 0
 	keep := func(f *frame.Frame) {
-		got = append(got, picture{f.Meta, simulate.IndexOf(f.AV()), f.Width(), f.Height()})
+		got = append(got, picture{f.Meta, simulate.IndexOf(f.AV()), f.Width(), f.Height(), frame.ColourOf(f.AV())})
 		f.Release()
 	}
 	for _, u := range units {
@@ -72,6 +74,25 @@ func decodeAll(t *testing.T, f pipeline.Format, units []pipeline.Unit) ([]pictur
 	require.Zero(t, pool.Live())
 	pool.Close()
 	return got, errs
+}
+
+// TestColour decodes high definition: what is not marked is BT.709, but JPEG is
+// BT.601 by definition.
+func TestColour(t *testing.T) {
+	for name, want := range map[string]frame.Colour{
+		"hd.mp4":  {Matrix: astiav.ColorSpaceBt709},
+		"jpg.avi": {Matrix: astiav.ColorSpaceSmpte170M, Full: true},
+	} {
+		spec := simulate.Spec{Width: 1280, Height: 720, Frames: 2}
+		if name == "jpg.avi" {
+			spec.Codec = pipeline.MJPEG
+		}
+		format, units := generate(t, name, spec)
+		got, errs := decodeAll(t, format, units)
+		require.Zero(t, errs, name)
+		require.NotEmpty(t, got, name)
+		require.Equal(t, want, got[0].colour, name)
+	}
 }
 
 func TestOrderAndTimes(t *testing.T) {

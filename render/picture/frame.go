@@ -62,10 +62,8 @@ func toFrame(img image.Image, name string, o frame.Orientation, pool *frame.Pool
 	av.SetWidth(w)
 	av.SetHeight(h)
 	av.SetPixelFormat(format)
-	av.SetColorRange(astiav.ColorRangeJpeg)
-	if format == astiav.PixelFormatYuv420P {
-		av.SetColorRange(astiav.ColorRangeMpeg)
-	}
+	// JPEG and WebP are BT.601 at any size.
+	frame.SetColour(av, frame.Colour{Matrix: astiav.ColorSpaceSmpte170M, Full: format != astiav.PixelFormatYuv420P})
 	av.SetKeyFrame(true)
 	if err := av.AllocBuffer(0); err != nil {
 		f.Release()

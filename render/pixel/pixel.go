@@ -10,6 +10,7 @@ package pixel
 #include <libswscale/swscale.h>
 #include <stdint.h>
 
+typedef struct { int matrix, full; } dtdColour;
 typedef struct { uint8_t *data[4]; int stride[4]; int w, h, fmt, full, matrix; } dtdPicture;
 
 // The yuvj formats are yuv formats with a full range under another name;
@@ -30,30 +31,13 @@ static int dtd_rgb(int fmt) {
 	return !d || (d->flags & AV_PIX_FMT_FLAG_RGB);
 }
 
-// Streams that do not say which matrix they use: JPEG is BT.601 by definition,
-// else high definition is BT.709 and the rest BT.601, as players assume.
-static int dtd_matrix(const AVFrame *f) {
-	int jpeg = 0;
-	dtd_plain(f->format, &jpeg);
-	switch (f->colorspace) {
-	case AVCOL_SPC_BT709: return SWS_CS_ITU709;
-	case AVCOL_SPC_FCC: return SWS_CS_FCC;
-	case AVCOL_SPC_BT470BG:
-	case AVCOL_SPC_SMPTE170M: return SWS_CS_ITU601;
-	case AVCOL_SPC_SMPTE240M: return SWS_CS_SMPTE240M;
-	case AVCOL_SPC_BT2020_NCL:
-	case AVCOL_SPC_BT2020_CL: return SWS_CS_BT2020;
-	default: return jpeg || f->height <= 576 ? SWS_CS_ITU601 : SWS_CS_ITU709;
-	}
-}
-
-static void dtd_of_frame(const AVFrame *f, dtdPicture *p) {
+static void dtd_of_frame(const AVFrame *f, dtdPicture *p, dtdColour c) {
 	for (int i = 0; i < 4; i++) { p->data[i] = f->data[i]; p->stride[i] = f->linesize[i]; }
 	p->w = f->width;
 	p->h = f->height;
-	p->full = f->color_range == AVCOL_RANGE_JPEG;
+	p->full = c.full;
 	p->fmt = dtd_plain(f->format, &p->full);
-	p->matrix = dtd_matrix(f);
+	p->matrix = c.matrix;
 }
 
 static int dtd_scale(struct SwsContext **ctx, const dtdPicture *s, const dtdPicture *d) {
@@ -69,27 +53,25 @@ static int dtd_scale(struct SwsContext **ctx, const dtdPicture *s, const dtdPict
 	return sws_scale(*ctx, (const uint8_t *const *)s->data, s->stride, 0, s->h, (uint8_t *const *)d->data, d->stride);
 }
 
-static int dtd_to_bgr(struct SwsContext **ctx, void *frame, uint8_t *dst, int stride, int w, int h) {
+static int dtd_to_bgr(struct SwsContext **ctx, void *frame, dtdColour c, uint8_t *dst, int stride, int w, int h) {
 	dtdPicture s, d = {{dst}, {stride}, w, h, AV_PIX_FMT_BGR24, 1, SWS_CS_DEFAULT};
-	dtd_of_frame(frame, &s);
+	dtd_of_frame(frame, &s, c);
 	d.matrix = s.matrix;
 	return dtd_scale(ctx, &s, &d);
 }
 
-static int dtd_from_bgr(struct SwsContext **ctx, uint8_t *src, int stride, int w, int h, void *frame, int matrix) {
-	dtdPicture d, s = {{src}, {stride}, w, h, AV_PIX_FMT_BGR24, 1, matrix};
-	dtd_of_frame(frame, &d);
-	d.matrix = matrix;
+static int dtd_from_bgr(struct SwsContext **ctx, uint8_t *src, int stride, int w, int h, void *frame, dtdColour c) {
+	dtdPicture d, s = {{src}, {stride}, w, h, AV_PIX_FMT_BGR24, 1, c.matrix};
+	dtd_of_frame(frame, &d, c);
 	return dtd_scale(ctx, &s, &d);
 }
 
-static int dtd_convert(struct SwsContext **ctx, void *src, int w, int h, void *dst, int matrix) {
+static int dtd_convert(struct SwsContext **ctx, void *src, dtdColour from, int w, int h, void *dst, dtdColour to) {
 	dtdPicture s, d;
-	dtd_of_frame(src, &s);
-	dtd_of_frame(dst, &d);
+	dtd_of_frame(src, &s, from);
+	dtd_of_frame(dst, &d, to);
 	s.w = w;
 	s.h = h;
-	d.matrix = matrix;
 	return dtd_scale(ctx, &s, &d);
 }
 
@@ -105,9 +87,6 @@ static uint8_t *dtd_plane(void *p, int i, int *stride, int *rows) {
 	*rows = chroma ? AV_CEIL_RSHIFT(f->height, d->log2_chroma_h) : f->height;
 	return f->data[i];
 }
-
-static int dtd_frame_matrix(void *f) { return dtd_matrix(f); }
-static int dtd_frame_full(void *f) { dtdPicture p; dtd_of_frame(f, &p); return p.full; }
 */
 import "C"
 
@@ -116,6 +95,8 @@ import (
 	"unsafe"
 
 	"github.com/asticode/go-astiav"
+
+	"detectd/pipeline/frame"
 )
 
 // Matrix is a set of YCbCr coefficients.
@@ -127,12 +108,33 @@ const (
 	BT709 Matrix = C.SWS_CS_ITU709
 )
 
-// MatrixOf is the matrix of a frame's YCbCr values: what the stream says, else
-// BT.601 for JPEG and for pictures up to 576 lines, and BT.709 above.
-func MatrixOf(f *astiav.Frame) Matrix { return Matrix(C.dtd_frame_matrix(f.UnsafePointer())) }
+// MatrixOf is the matrix of a frame's YCbCr values, as frame.ColourOf says.
+func MatrixOf(f *astiav.Frame) Matrix {
+	switch frame.ColourOf(f).Matrix {
+	case astiav.ColorSpaceBt709:
+		return BT709
+	case astiav.ColorSpaceBt2020Ncl:
+		return C.SWS_CS_BT2020
+	case astiav.ColorSpaceSmpte240M:
+		return C.SWS_CS_SMPTE240M
+	case astiav.ColorSpaceFcc:
+		return C.SWS_CS_FCC
+	default:
+		return BT601
+	}
+}
 
 // FullRange tells whether the frame's values run from 0 to 255 instead of 16 to 235.
-func FullRange(f *astiav.Frame) bool { return C.dtd_frame_full(f.UnsafePointer()) != 0 }
+func FullRange(f *astiav.Frame) bool { return frame.ColourOf(f).Full }
+
+// colour is what the C side needs to know: the range of f, and a matrix.
+func colour(f *astiav.Frame, m Matrix) C.dtdColour {
+	c := C.dtdColour{matrix: C.int(m)}
+	if FullRange(f) {
+		c.full = 1
+	}
+	return c
+}
 
 // Plane lends plane i of a frame in memory and tells how many bytes its rows are
 // apart. The bytes are the frame's own; nil when there is no such plane.
@@ -157,7 +159,7 @@ func (s *Scaler) ToBGR(src *astiav.Frame, dst []byte, stride, width, height int)
 	if err := checkBGR(dst, stride, width, height); err != nil {
 		return err
 	}
-	return s.result(C.dtd_to_bgr(&s.ctx, src.UnsafePointer(), (*C.uint8_t)(unsafe.Pointer(&dst[0])),
+	return s.result(C.dtd_to_bgr(&s.ctx, src.UnsafePointer(), colour(src, MatrixOf(src)), (*C.uint8_t)(unsafe.Pointer(&dst[0])),
 		C.int(stride), C.int(width), C.int(height)))
 }
 
@@ -168,7 +170,7 @@ func (s *Scaler) FromBGR(src []byte, stride, width, height int, dst *astiav.Fram
 		return err
 	}
 	return s.result(C.dtd_from_bgr(&s.ctx, (*C.uint8_t)(unsafe.Pointer(&src[0])),
-		C.int(stride), C.int(width), C.int(height), dst.UnsafePointer(), C.int(m)))
+		C.int(stride), C.int(width), C.int(height), dst.UnsafePointer(), colour(dst, m)))
 }
 
 // Convert fills dst, whose size, format, range and buffers are set, from the
@@ -178,7 +180,8 @@ func (s *Scaler) Convert(src *astiav.Frame, width, height int, dst *astiav.Frame
 	if width < 1 || height < 1 || width > src.Width() || height > src.Height() {
 		return fmt.Errorf("convert %dx%d pixels of a %dx%d picture", width, height, src.Width(), src.Height())
 	}
-	return s.result(C.dtd_convert(&s.ctx, src.UnsafePointer(), C.int(width), C.int(height), dst.UnsafePointer(), C.int(m)))
+	return s.result(C.dtd_convert(&s.ctx, src.UnsafePointer(), colour(src, MatrixOf(src)),
+		C.int(width), C.int(height), dst.UnsafePointer(), colour(dst, m)))
 }
 
 // Close frees the tables.

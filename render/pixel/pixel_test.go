@@ -52,9 +52,40 @@ func TestPlanes(t *testing.T) {
 func TestMatrixOf(t *testing.T) {
 	require.Equal(t, pixel.BT601, pixel.MatrixOf(alloc(t, 720, 576, astiav.PixelFormatYuv420P)))
 	require.Equal(t, pixel.BT709, pixel.MatrixOf(alloc(t, 1280, 720, astiav.PixelFormatYuv420P)))
-	require.Equal(t, pixel.BT601, pixel.MatrixOf(alloc(t, 1280, 720, astiav.PixelFormatYuvj420P)))
+	require.Equal(t, pixel.BT709, pixel.MatrixOf(alloc(t, 1280, 720, astiav.PixelFormatYuvj420P)))
 	require.True(t, pixel.FullRange(alloc(t, 64, 64, astiav.PixelFormatYuvj420P)))
 	require.False(t, pixel.FullRange(alloc(t, 64, 64, astiav.PixelFormatYuv420P)))
+}
+
+// TestToBGRUnmarked holds what is drawn against the standards' own numbers.
+func TestToBGRUnmarked(t *testing.T) {
+	const luma, cb, cr = 120, 90, 180
+	for _, c := range []struct {
+		w, h   int
+		kr, kb float64
+	}{
+		{640, 480, 0.299, 0.114},
+		{1280, 704, 0.2126, 0.0722},
+		{720, 1280, 0.2126, 0.0722},
+	} {
+		f := alloc(t, c.w, c.h, astiav.PixelFormatYuv420P)
+		for i, level := range []byte{luma, cb, cr} {
+			pix, _ := pixel.Plane(f, i)
+			for j := range pix {
+				pix[j] = level
+			}
+		}
+		y, u, v := (luma-16)*255.0/219, (cb-128)*255.0/224, (cr-128)*255.0/224
+		r, b := y+2*(1-c.kr)*v, y+2*(1-c.kb)*u
+		g := (y - c.kr*r - c.kb*b) / (1 - c.kr - c.kb)
+		var s pixel.Scaler
+		bgr := make([]byte, 3*c.w*c.h)
+		require.NoError(t, s.ToBGR(f, bgr, 3*c.w, c.w, c.h))
+		s.Close()
+		for i, want := range []float64{b, g, r} {
+			require.InDelta(t, want, bgr[3*(c.w*c.h/2)+i], 2, "%dx%d channel %d", c.w, c.h, i)
+		}
+	}
 }
 
 func TestRefusals(t *testing.T) {

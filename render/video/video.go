@@ -70,7 +70,7 @@ func New(path string, s Spec) (*Encoder, error) {
 		s.Preset = "veryfast"
 	}
 	e := &Encoder{spec: s, matrix: pixel.BT601, last: math.MinInt64, packet: astiav.AllocPacket(), frame: astiav.AllocFrame()}
-	if s.Height > 576 {
+	if frame.HighDefinition(s.Width, s.Height) {
 		e.matrix = pixel.BT709
 	}
 	if err := e.start(path); err != nil {
