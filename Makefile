@@ -120,7 +120,7 @@ soak: build test-packages ## run eight cameras with a fault every 30 s (DETECTD_
 	go test -count=1 -timeout 25h -v -run TestSoak ./pipeline/e2e
 
 .PHONY: client
-client: build test-packages ## test against pycocotools and a plain Python pipeline, from PyPI (DETECTD_TEST_DATA=DIR: on real pictures too)
+client: build test-packages ## test against pycocotools, the MLflow client and a plain Python pipeline, from PyPI (DETECTD_TEST_DATA=DIR: on real pictures too)
 	packaging/client/run.sh
 
 # --- checks ---

@@ -10,11 +10,15 @@ import (
 // Ref names a model version.
 type Ref struct {
 	Model   string
-	Version int // 0: the newest
+	Version int    // 0: the newest, or what Alias names
+	Alias   string // "" for none
 }
 
-// String gives NAME@VERSION, or NAME for the newest version.
+// String gives NAME@VERSION, NAME@ALIAS, or NAME for the newest version.
 func (r Ref) String() string {
+	if r.Alias != "" {
+		return r.Model + "@" + r.Alias
+	}
 	if r.Version == 0 {
 		return r.Model
 	}
@@ -30,9 +34,12 @@ func ParseRef(s string) (Ref, error) {
 	if !found {
 		return Ref{Model: name}, nil
 	}
+	if regexp.MustCompile(`^[A-Za-z_][\w-]{0,254}$`).MatchString(version) {
+		return Ref{Model: name, Alias: version}, nil
+	}
 	n, err := strconv.Atoi(version)
 	if err != nil || n < 1 {
-		return Ref{}, fmt.Errorf("model %q: the version after @ is a number from 1", s)
+		return Ref{}, fmt.Errorf("model %q: after @ comes a version, a number from 1, or an alias", s)
 	}
 	return Ref{Model: name, Version: n}, nil
 }

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-BINARY = pathlib.Path(os.environ.get("DETECTD_BINARY", pathlib.Path(__file__).parents[2] / "bin" / "detectd"))
+BINARY = pathlib.Path(__file__).parents[2] / "bin" / "detectd"
 pytestmark = pytest.mark.filterwarnings("ignore")  # the client's own
 
 

@@ -211,9 +211,17 @@ func (b *daemonBook) Close() error {
 	return err
 }
 
+// findVersion is the version that ref names.
+func findVersion(ctx context.Context, records *sqlite.Store, ref detect.Ref) (store.ModelVersion, error) {
+	if ref.Alias != "" {
+		return records.AliasVersion(ctx, ref.Model, ref.Alias)
+	}
+	return records.ModelVersion(ctx, ref.Model, ref.Version)
+}
+
 // modelFile reads a version and its file.
 func modelFile(ctx context.Context, records *sqlite.Store, blobs store.Blobs, ref detect.Ref) (store.ModelVersion, []byte, error) {
-	v, err := records.ModelVersion(ctx, ref.Model, ref.Version)
+	v, err := findVersion(ctx, records, ref)
 	if err != nil {
 		return v, nil, err
 	}
@@ -298,7 +306,7 @@ func openModel(ctx context.Context, e *env, rt *ort.Runtime, name, data string, 
 		return nil, err
 	}
 	defer func() { _ = records.Close() }()
-	v, err := records.ModelVersion(ctx, ref.Model, ref.Version)
+	v, err := findVersion(ctx, records, ref)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (c modelsListCommand) Run(ctx context.Context, e *env, parent *modelsComman
 }
 
 type modelsShowCommand struct {
-	Model string `arg:"" help:"NAME, or NAME@VERSION."`
+	Model string `arg:"" help:"NAME, NAME@VERSION or NAME@ALIAS."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -348,7 +348,7 @@ func (e *env) trial(library string) func(context.Context) *exec.Cmd {
 func pick(models []store.Model, ref detect.Ref) (store.Model, store.ModelVersion, error) {
 	for _, m := range models {
 		for _, v := range m.Versions {
-			if m.Name == ref.Model && (ref.Version == 0 || ref.Version == v.Version) {
+			if m.Name == ref.Model && (ref.Version == 0 || ref.Version == v.Version) && (ref.Alias == "" || m.Aliases[ref.Alias] == v.Version) {
 				return m, v, nil
 			}
 		}

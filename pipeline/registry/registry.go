@@ -105,7 +105,7 @@ func (r *Registry) CheckWith(check Check) { r.check = check }
 func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelVersion, error) {
 	if ref, err := detect.ParseRef(m.Name); err != nil {
 		return store.ModelVersion{}, err
-	} else if ref.Version != 0 {
+	} else if ref.Version != 0 || ref.Alias != "" {
 		return store.ModelVersion{}, fmt.Errorf("model %q: versions are numbered by detectd, give the name alone", m.Name)
 	}
 	// Held in memory whole: ONNX Runtime takes the bytes, never the file, so that
@@ -279,5 +279,8 @@ func (r *Registry) dropFile(ctx context.Context, sha string) error {
 
 // Find returns the stored version that ref names.
 func (r *Registry) Find(ctx context.Context, ref detect.Ref) (store.ModelVersion, error) {
+	if ref.Alias != "" {
+		return r.records.AliasVersion(ctx, ref.Model, ref.Alias)
+	}
 	return r.records.ModelVersion(ctx, ref.Model, ref.Version)
 }

@@ -254,6 +254,10 @@ func (s *Store) SearchModels(ctx context.Context, q store.Search) ([]store.Model
 		"alias":   "name IN (SELECT model FROM model_aliases WHERE alias %s)",
 		"family":  "name IN (SELECT model FROM model_versions WHERE family %s)",
 		"licence": "name IN (SELECT model FROM model_versions WHERE licence %s)",
+		"text": `(name || ' ' || label || ' ' || description
+			|| coalesce((SELECT group_concat(' ' || alias, '') FROM model_aliases a WHERE a.model = name), '')
+			|| coalesce((SELECT group_concat(' ' || f, '') FROM (SELECT DISTINCT family || ' ' || licence AS f FROM model_versions v WHERE v.model = name)), '')
+			|| coalesce((SELECT group_concat(' ' || key || '=' || value, '') FROM model_tags t WHERE t.model = name), ''))`,
 	}, f, q)
 }
 

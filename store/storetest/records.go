@@ -20,6 +20,8 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"revision race":            revisionRace,
 		"running model race":       runningModelRace,
 		"models":                   models,
+		"registry":                 registry,
+		"tracking":                 tracking,
 		"model versions in use":    modelsInUse,
 		"running models":           runningModels,
 		"running models' places":   runningModelPlaces,

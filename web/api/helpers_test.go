@@ -112,7 +112,7 @@ func (f *fixture) conform(r *http.Request, a *answer) {
 func find(spec *huma.OpenAPI, method, path string) *huma.Operation {
 	var best *huma.Operation
 	for pattern, item := range spec.Paths {
-		op := map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete}[method]
+		op := map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete, "PATCH": item.Patch}[method]
 		if op != nil && matches(pattern, path) && (best == nil || strings.Count(pattern, "{") < strings.Count(best.Path, "{")) {
 			best = op
 		}

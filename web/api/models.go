@@ -16,26 +16,33 @@ import (
 
 // Model is a model with its versions.
 type Model struct {
-	Name        string         `json:"name" example:"default" doc:"Identifies the model for ever."`
-	Description string         `json:"description" example:"SSDLite MobileNet v2, 80 classes" doc:"For people."`
-	CreatedAt   Time           `json:"created_at" doc:"When its first version was added."`
-	Versions    []ModelVersion `json:"versions" nullable:"false" doc:"Its versions, newest first."`
+	Name        string            `json:"name" example:"default" doc:"Identifies the model for ever."`
+	Description string            `json:"description" example:"SSDLite MobileNet v2, 80 classes" doc:"For people."`
+	Label       string            `json:"label" example:"default" doc:"The name by which clients of MLflow know it."`
+	Revision    int64             `json:"revision" example:"1" doc:"Counts changes of what is said about it, aliases included."`
+	Aliases     map[string]int    `json:"aliases" nullable:"false" doc:"Names of versions, such as champion, with the version each names."`
+	Tags        map[string]string `json:"tags" nullable:"false" doc:"For people and their tools."`
+	CreatedAt   Time              `json:"created_at" doc:"When its first version was added."`
+	Versions    []ModelVersion    `json:"versions" nullable:"false" doc:"Its versions, newest first."`
 }
 
 // ModelVersion is one immutable model file.
 type ModelVersion struct {
-	Version   int         `json:"version" example:"1" doc:"Counts from 1."`
-	SHA256    string      `json:"sha256" doc:"Of the ONNX file."`
-	Bytes     int64       `json:"bytes" doc:"Size of the ONNX file."`
-	Family    string      `json:"family" example:"ssd" doc:"How its outputs are read."`
-	Licence   string      `json:"licence" example:"Apache-2.0" doc:"Under which terms it may be used."`
-	Source    string      `json:"source" doc:"Where the file came from."`
-	Labels    []string    `json:"labels" nullable:"false" doc:"What it can find, by class id."`
-	Input     ModelInput  `json:"input" doc:"The picture it wants."`
-	Lineage   *Lineage    `json:"lineage,omitempty" doc:"What it was derived from; absent for a file of its own."`
-	Check     *ModelCheck `json:"check,omitempty" doc:"What its self-check found when it was added; absent when there was none."`
-	CreatedAt Time        `json:"created_at" doc:"When it was added."`
-	Running   []string    `json:"running" nullable:"false" example:"harbour/door" doc:"Cameras that it is set to run on, as client/camera."`
+	Version     int               `json:"version" example:"1" doc:"Counts from 1."`
+	SHA256      string            `json:"sha256" doc:"Of the ONNX file."`
+	Bytes       int64             `json:"bytes" doc:"Size of the ONNX file."`
+	Family      string            `json:"family" example:"ssd" doc:"How its outputs are read."`
+	Licence     string            `json:"licence" example:"Apache-2.0" doc:"Under which terms it may be used."`
+	Source      string            `json:"source" doc:"Where the file came from."`
+	Description string            `json:"description" doc:"For people."`
+	Aliases     []string          `json:"aliases" nullable:"false" example:"champion" doc:"Aliases that name it."`
+	Tags        map[string]string `json:"tags" nullable:"false" doc:"For people and their tools."`
+	Labels      []string          `json:"labels" nullable:"false" doc:"What it can find, by class id."`
+	Input       ModelInput        `json:"input" doc:"The picture it wants."`
+	Lineage     *Lineage          `json:"lineage,omitempty" doc:"What it was derived from; absent for a file of its own."`
+	Check       *ModelCheck       `json:"check,omitempty" doc:"What its self-check found when it was added; absent when there was none."`
+	CreatedAt   Time              `json:"created_at" doc:"When it was added."`
+	Running     []string          `json:"running" nullable:"false" example:"harbour/door" doc:"Cameras that it is set to run on, as client/camera."`
 }
 
 // ModelInput is the picture a model wants.
@@ -61,7 +68,7 @@ type VersionPath struct {
 func (s *server) routeModels() {
 	const tag = "Models"
 	huma.Register(s.huma, operation(http.MethodGet, "/models", "list-models", tag,
-		"List models", "All models, by name, with their versions."), s.listModels)
+		"List models", "All models, by name, with their versions; with query, those that it fits."), s.listModels)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}", "get-model", tag,
 		"Get a model", "One model with its versions.", 404), s.getModel)
 	add := operation(http.MethodPost, "/models", "add-model", tag,
@@ -75,11 +82,15 @@ func (s *server) routeModels() {
 	s.huma.OpenAPI().Paths[add.Path].Post.Responses["200"] = &again
 	s.routeModelChecks()
 	huma.Register(s.huma, operation(http.MethodDelete, "/models/{model_name}/versions/{version}", "delete-model-version", tag,
-		"Delete a model version", "Deletes a version with its file. 409 while it runs anywhere.", 404, 409), s.deleteModelVersion)
+		"Delete a model version", "Deletes a version with its file. 409 while it runs anywhere or an alias names it.", 404, 409), s.deleteModelVersion)
 }
 
-func (s *server) listModels(ctx context.Context, in *struct{ Page }) (*listed[Model], error) {
-	models, err := s.Records.ListModels(ctx)
+func (s *server) listModels(ctx context.Context, in *struct {
+	Page
+	Query string `query:"query" maxLength:"200" example:"yolox champion" doc:"Words that all occur in a model's name, description, tags (KEY=VALUE), aliases, or its versions' families and licences."`
+},
+) (*listed[Model], error) {
+	models, err := s.findModels(ctx, in.Query)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -215,7 +226,10 @@ func (s *server) running(ctx context.Context, models []store.Model) (map[version
 }
 
 func newModel(m store.Model, running map[versionKey][]string) Model {
-	out := Model{Name: m.Name, Description: m.Description, CreatedAt: Time{m.CreatedAt}, Versions: make([]ModelVersion, 0, len(m.Versions))}
+	out := Model{
+		Name: m.Name, Description: m.Description, Label: m.Label, Revision: m.Revision, CreatedAt: Time{m.CreatedAt},
+		Aliases: filled(m.Aliases), Tags: filled(m.Tags), Versions: make([]ModelVersion, 0, len(m.Versions)),
+	}
 	for _, v := range m.Versions {
 		var c detect.Contract
 		_ = json.Unmarshal(v.Contract, &c) // written by this program; an unreadable one shows as empty
@@ -224,6 +238,7 @@ func newModel(m store.Model, running map[versionKey][]string) Model {
 			Version: v.Version, SHA256: v.SHA256, Bytes: v.Size, Family: v.Family, Licence: v.Licence, Source: v.Source,
 			Labels: append([]string{}, c.Labels...), CreatedAt: Time{v.CreatedAt},
 			Lineage: newLineage(v), Check: newModelCheck(v), Running: append([]string{}, at...),
+			Description: v.Description, Aliases: append([]string{}, v.Aliases...), Tags: filled(v.Tags),
 			Input: ModelInput{
 				Width: c.Input.Width, Height: c.Input.Height, Layout: string(c.Input.Layout),
 				Colour: string(c.Input.Colour), Resize: string(c.Input.Resize),

@@ -32,7 +32,7 @@ type FileDetection struct {
 
 // UploadOptions say how an upload is looked at.
 type UploadOptions struct {
-	Model string  `query:"model" pattern:"^[a-z0-9][a-z0-9._-]{0,62}(@[0-9]{1,9})?$" example:"default@1" doc:"Model, with or without a version; the default model when absent."`
+	Model string  `query:"model" pattern:"^[a-z0-9][a-z0-9._-]{0,62}(@([0-9]{1,9}|[A-Za-z_][A-Za-z0-9_-]{0,254}))?$" example:"default@1" doc:"Model, alone or with a version or an alias after @; the default model when absent."`
 	Score float64 `query:"score" minimum:"0" maximum:"1" example:"0.4" doc:"Least score of the objects wanted; 0 takes the model's default."`
 }
 
@@ -58,7 +58,7 @@ func (s *server) detectImage(ctx context.Context, in *struct {
 	Save bool `query:"save" default:"true" doc:"Pictures are always kept; accepted so that scripts can say so."`
 },
 ) (*answered[ImageDetections], error) {
-	up, err := in.upload(in.UploadOptions, maxImageBytes, "image/")
+	up, err := s.upload(ctx, &in.UploadBody, in.UploadOptions, maxImageBytes, "image/")
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -83,7 +83,7 @@ func (s *server) detectVideo(ctx context.Context, in *struct {
 	UploadOptions
 },
 ) (*accepted[Result], error) {
-	up, err := in.upload(in.UploadOptions, maxVideoBytes, "video/")
+	up, err := s.upload(ctx, &in.UploadBody, in.UploadOptions, maxVideoBytes, "video/")
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -95,7 +95,7 @@ func (s *server) detectVideo(ctx context.Context, in *struct {
 }
 
 // upload opens the body and puts the options with it.
-func (u *UploadBody) upload(o UploadOptions, limit int64, kinds ...string) (Upload, error) {
+func (s *server) upload(ctx context.Context, u *UploadBody, o UploadOptions, limit int64, kinds ...string) (Upload, error) {
 	f, err := u.open(limit)
 	if err != nil {
 		return Upload{}, err
@@ -103,8 +103,15 @@ func (u *UploadBody) upload(o UploadOptions, limit int64, kinds ...string) (Uplo
 	if err := f.accept(kinds...); err != nil {
 		return Upload{}, err
 	}
-	name, number, _ := strings.Cut(o.Model, "@")
-	version, _ := strconv.Atoi(number) // the pattern lets only digits through
+	name, after, _ := strings.Cut(o.Model, "@")
+	version, err := strconv.Atoi(after)
+	if err != nil && after != "" { // the pattern lets only numbers and aliases through
+		v, err := s.Records.AliasVersion(ctx, name, after)
+		if err != nil {
+			return Upload{}, err
+		}
+		version = v.Version
+	}
 	return Upload{Body: f, Name: f.name, MIME: f.mime, Model: name, Version: version, MinScore: o.Score}, nil
 }
 

@@ -17,6 +17,7 @@ ALTER TABLE model_versions ADD COLUMN logged_model TEXT NOT NULL DEFAULT '';
 ALTER TABLE model_versions ADD COLUMN stage TEXT NOT NULL DEFAULT '';
 UPDATE model_versions SET updated_us = created_us;
 CREATE INDEX model_versions_by_update ON model_versions (updated_us, model, version);
+CREATE INDEX model_versions_by_family ON model_versions (model, family, licence);
 CREATE INDEX model_versions_by_run ON model_versions (run_id) WHERE run_id <> '';
 
 CREATE TABLE model_aliases (

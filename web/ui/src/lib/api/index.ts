@@ -126,6 +126,11 @@ export const models = {
     upload<t.Model>("/models", q, new Blob([file], { type: "application/octet-stream" }), p),
   removeVersion: (model: string, version: number) =>
     request<undefined>("DELETE", `/models/${id(model)}/versions/${version}`),
+  /** expect is the version that the alias names now, 0 for a new one. */
+  setAlias: (model: string, alias: string, version: number, expect: number) =>
+    request<t.Model>("PUT", `/models/${id(model)}/aliases/${id(alias)}`, { body: { version, expect } }),
+  removeAlias: (model: string, alias: string, expect: number) =>
+    request<undefined>("DELETE", `/models/${id(model)}/aliases/${id(alias)}?expect=${expect}`),
 };
 
 function runningPath(client: string, camera: string): string {

@@ -1,0 +1,269 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"detectd/store"
+)
+
+// ModelAlias says which version an alias names.
+type ModelAlias struct {
+	Model   string `json:"model" example:"yard" doc:"The model's name."`
+	Alias   string `json:"alias" example:"champion" doc:"The alias."`
+	Version int    `json:"version" example:"3" doc:"The version it names."`
+}
+
+// AliasChange moves an alias.
+type AliasChange struct {
+	Version int `json:"version" minimum:"1" example:"3" doc:"The version it is to name."`
+	Expect  int `json:"expect,omitempty" minimum:"0" example:"2" doc:"The version it names now; 0 or absent for a new alias."`
+}
+
+// ModelNotes change what is said about a model or a version.
+type ModelNotes struct {
+	Description *string           `json:"description,omitempty" maxLength:"10000" doc:"For people; absent leaves it as it is."`
+	SetTags     map[string]string `json:"set_tags,omitempty" doc:"Tags to set, by key."`
+	RemoveTags  []string          `json:"remove_tags,omitempty" nullable:"false" maxItems:"1000" doc:"Keys of tags to remove."`
+}
+
+// ModelDifference is one thing that differs between two versions.
+type ModelDifference struct {
+	Field string `json:"field" example:"input.width" doc:"What differs: a field of the version, or a key of its contract."`
+	From  string `json:"from" example:"320" doc:"In the first version; empty where it has none."`
+	To    string `json:"to" example:"640" doc:"In the second version; empty where it has none."`
+}
+
+// AliasPath is an alias in a path.
+type AliasPath struct {
+	ModelPath
+	Alias string `path:"alias" maxLength:"255" example:"champion" doc:"The alias: letters, digits, '_' and '-', not beginning with a digit."`
+}
+
+func (s *server) routeAliases() {
+	const tag = "Models"
+	huma.Register(s.huma, s.revisable(operation(http.MethodPatch, "/models/{model_name}", "change-model", tag,
+		"Change what is said about a model", "Changes description and tags. 412 when If-Match names another revision than the stored one.", 404)), s.changeModel)
+	huma.Register(s.huma, operation(http.MethodPatch, "/models/{model_name}/versions/{version}", "change-model-version", tag,
+		"Change what is said about a version", "Changes description and tags. The file and its contract never change.", 404), s.changeVersion)
+	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/aliases/{alias}", "get-model-alias", tag,
+		"Look an alias up", "The version that an alias names.", 404), s.getAlias)
+	huma.Register(s.huma, s.revisable(operation(http.MethodPut, "/models/{model_name}/aliases/{alias}", "set-model-alias", tag,
+		"Set an alias", "Lets an alias name a version. 412 when it names another version than expect says, so that nobody's move is overwritten unseen.", 404)), s.setAlias)
+	huma.Register(s.huma, s.revisable(operation(http.MethodDelete, "/models/{model_name}/aliases/{alias}", "delete-model-alias", tag,
+		"Delete an alias", "Takes an alias away. 412 when it names another version than expect says.", 404)), s.deleteAlias)
+	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/diff", "compare-model-versions", tag,
+		"Compare two versions", "What differs between two versions of a model, by field.", 404), s.diffVersions)
+}
+
+// findModels lists the models that all words of a query fit, with their versions.
+func (s *server) findModels(ctx context.Context, query string) ([]store.Model, error) {
+	words := strings.Fields(query)
+	if len(words) == 0 {
+		return s.Records.ListModels(ctx)
+	}
+	q := store.Search{Order: []store.Order{{Field: "name"}}}
+	for _, w := range words {
+		// Words are plain: what LIKE takes as a pattern stands for one letter.
+		q.Terms = append(q.Terms, store.Term{Field: "text", Op: "ILIKE", Value: "%" + strings.ReplaceAll(w, "%", "_") + "%"})
+	}
+	models, err := s.Records.SearchModels(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(models))
+	for i, m := range models {
+		names[i] = m.Name
+	}
+	versions, err := s.Records.SearchVersions(ctx, store.Search{
+		Terms: []store.Term{{Field: "name", Op: "IN", Value: names}}, Order: []store.Order{{Field: "version", Desc: true}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	of := map[string][]store.ModelVersion{}
+	for _, v := range versions {
+		of[v.Model] = append(of[v.Model], v)
+	}
+	for i := range models {
+		models[i].Versions = of[models[i].Name]
+	}
+	return slices.DeleteFunc(models, func(m store.Model) bool { return len(m.Versions) == 0 }), nil
+}
+
+// filled is m, never nil.
+func filled[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return m
+}
+
+func (n ModelNotes) change() (store.ModelChange, error) {
+	for key, value := range n.SetTags {
+		if key == "" || len(key) > 250 || len(value) > 5000 {
+			return store.ModelChange{}, invalid("body.set_tags", "a tag's key has 1 to 250 bytes, its value 5000 at most")
+		}
+	}
+	return store.ModelChange{Description: n.Description, SetTags: n.SetTags, RemoveTags: n.RemoveTags}, nil
+}
+
+func (s *server) changeModel(ctx context.Context, in *struct {
+	ModelPath
+	IfMatch string `header:"If-Match" example:"\"3\"" doc:"Revision the change is based on, quoted."`
+	Body    ModelNotes
+},
+) (*answered[Model], error) {
+	expect, err := parseIfMatch(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	c, err := in.Body.change()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Records.ChangeModel(ctx, in.ModelName, c, expect); err != nil {
+		return nil, s.failRevision(ctx, err, func() (any, error) { return s.model(ctx, in.ModelName) })
+	}
+	return s.changedModel(ctx, in.ModelName)
+}
+
+// changedModel announces a change and answers with the model.
+func (s *server) changedModel(ctx context.Context, name string) (*answered[Model], error) {
+	s.Announcer.ModelsChanged()
+	m, err := s.model(ctx, name)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &answered[Model]{Body: m}, nil
+}
+
+func (s *server) changeVersion(ctx context.Context, in *struct {
+	VersionPath
+	Body ModelNotes
+},
+) (*answered[Model], error) {
+	c, err := in.Body.change()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Records.ChangeVersion(ctx, in.ModelName, in.Version, c); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return s.changedModel(ctx, in.ModelName)
+}
+
+func (s *server) getAlias(ctx context.Context, in *AliasPath) (*answered[ModelAlias], error) {
+	v, err := s.Records.AliasVersion(ctx, in.ModelName, in.Alias)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &answered[ModelAlias]{Body: ModelAlias{Model: v.Model, Alias: in.Alias, Version: v.Version}}, nil
+}
+
+func (s *server) setAlias(ctx context.Context, in *struct {
+	AliasPath
+	Body AliasChange
+},
+) (*answered[Model], error) {
+	if err := store.CheckAlias(in.Alias); err != nil {
+		return nil, invalid("path.alias", err.Error())
+	}
+	if err := s.Records.SetAlias(ctx, in.ModelName, in.Alias, in.Body.Version, in.Body.Expect); err != nil {
+		return nil, s.failRevision(ctx, err, func() (any, error) { return s.model(ctx, in.ModelName) })
+	}
+	return s.changedModel(ctx, in.ModelName)
+}
+
+func (s *server) deleteAlias(ctx context.Context, in *struct {
+	AliasPath
+	Expect int `query:"expect" minimum:"0" doc:"The version it names now; any when absent."`
+},
+) (*struct{}, error) {
+	expect := in.Expect
+	if expect == 0 {
+		expect = store.AnyVersion
+	}
+	if err := s.Records.DeleteAlias(ctx, in.ModelName, in.Alias, expect); err != nil {
+		return nil, s.failRevision(ctx, err, func() (any, error) { return s.model(ctx, in.ModelName) })
+	}
+	s.Announcer.ModelsChanged()
+	return nil, nil
+}
+
+func (s *server) diffVersions(ctx context.Context, in *struct {
+	ModelPath
+	From int `query:"from" required:"true" minimum:"1" example:"1" doc:"The first version."`
+	To   int `query:"to" required:"true" minimum:"1" example:"2" doc:"The second version."`
+},
+) (*listed[ModelDifference], error) {
+	from, err := s.Records.ModelVersion(ctx, in.ModelName, in.From)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	to, err := s.Records.ModelVersion(ctx, in.ModelName, in.To)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return newList(Differences(from, to), "", func(d ModelDifference) ModelDifference { return d }), nil
+}
+
+// Differences lists what differs between two versions, by field.
+func Differences(from, to store.ModelVersion) []ModelDifference {
+	a, b := facts(from), facts(to)
+	keys := make([]string, 0, len(a)+len(b))
+	for key := range a {
+		keys = append(keys, key)
+	}
+	for key := range b {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	out := []ModelDifference{}
+	for _, key := range slices.Compact(keys) {
+		if a[key] != b[key] {
+			out = append(out, ModelDifference{Field: key, From: a[key], To: b[key]})
+		}
+	}
+	return out
+}
+
+// facts are the fields of a version as texts, those of its contract by path.
+func facts(v store.ModelVersion) map[string]string {
+	out := map[string]string{
+		"sha256": v.SHA256, "bytes": fmt.Sprint(v.Size), "family": v.Family, "licence": v.Licence, "source": v.Source,
+		"description": v.Description, "aliases": strings.Join(v.Aliases, ", "),
+	}
+	for key, value := range v.Tags {
+		out["tags."+key] = value
+	}
+	for prefix, text := range map[string]json.RawMessage{"": v.Contract, "lineage.": v.Lineage, "check.": v.Check} {
+		var fields any
+		if json.Unmarshal(text, &fields) == nil { // written by this program; an unreadable one shows as empty
+			flatten(out, prefix, fields)
+		}
+	}
+	return out
+}
+
+// flatten adds what is in objects by path; lists are one value.
+func flatten(out map[string]string, path string, v any) {
+	if object, ok := v.(map[string]any); ok {
+		for key, value := range object {
+			flatten(out, strings.TrimSuffix(path, ".")+map[bool]string{true: ".", false: ""}[path != ""]+key, value)
+		}
+		return
+	}
+	if text, ok := v.(string); ok {
+		out[path] = text
+		return
+	}
+	text, _ := json.Marshal(v) // values that came from JSON
+	out[path] = string(text)
+}
