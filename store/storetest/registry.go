@@ -10,8 +10,6 @@ import (
 	"detectd/store"
 )
 
-func ptr(s string) *string { return &s }
-
 func registry(t *testing.T, s store.Records) {
 	ctx := t.Context()
 	addVersion(t, s, "m", "aa")
@@ -46,15 +44,15 @@ func registry(t *testing.T, s store.Records) {
 	// What is said about a model is under revision.
 	m, err = s.Model(ctx, "m", false)
 	require.NoError(t, err)
-	changed, err := s.ChangeModel(ctx, "m", store.ModelChange{Description: ptr("new"), SetTags: map[string]string{"team": "zoo", "a": ""}}, m.Revision)
+	changed, err := s.ChangeModel(ctx, "m", store.ModelChange{Description: new("new"), SetTags: map[string]string{"team": "zoo", "a": ""}}, m.Revision)
 	require.NoError(t, err)
 	require.Equal(t, m.Revision+1, changed.Revision)
 	require.Equal(t, map[string]string{"team": "zoo", "a": ""}, changed.Tags)
-	_, err = s.ChangeModel(ctx, "m", store.ModelChange{Description: ptr("other")}, m.Revision)
+	_, err = s.ChangeModel(ctx, "m", store.ModelChange{Description: new("other")}, m.Revision)
 	require.ErrorIs(t, err, store.ErrRevision)
 	_, err = s.ChangeModel(ctx, "m", store.ModelChange{RemoveTags: []string{"none"}}, store.AnyRevision)
 	require.ErrorIs(t, err, store.ErrNotFound)
-	v, err = s.ChangeVersion(ctx, "m", 2, store.ModelChange{Description: ptr("second"), Stage: ptr("Staging"), SetTags: map[string]string{"k": "v"}})
+	v, err = s.ChangeVersion(ctx, "m", 2, store.ModelChange{Description: new("second"), Stage: new("Staging"), SetTags: map[string]string{"k": "v"}})
 	require.NoError(t, err)
 	require.Equal(t, "second", v.Description)
 	require.Equal(t, map[string]string{"k": "v"}, v.Tags)
@@ -106,7 +104,7 @@ func deleteAndBringBack(t *testing.T, s store.Records) {
 	byLabel, err := s.Model(ctx, "The M", true)
 	require.NoError(t, err)
 	require.Equal(t, empty, byLabel)
-	_, err = s.ChangeModel(ctx, "m", store.ModelChange{Label: ptr("other")}, store.AnyRevision)
+	_, err = s.ChangeModel(ctx, "m", store.ModelChange{Label: new("other")}, store.AnyRevision)
 	require.ErrorIs(t, err, store.ErrExists)
 	require.Equal(t, 3, addVersion(t, s, "m", "aa").Version, "numbers are not given twice")
 

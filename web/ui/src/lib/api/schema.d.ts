@@ -502,7 +502,7 @@ export interface paths {
         };
         /**
          * List models
-         * @description All models, by name, with their versions.
+         * @description All models, by name, with their versions; with query, those that it fits.
          */
         get: operations["list-models"];
         put?: never;
@@ -534,6 +534,58 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /**
+         * Change what is said about a model
+         * @description Changes description and tags. 412 when If-Match names another revision than the stored one.
+         */
+        patch: operations["change-model"];
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/aliases/{alias}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look an alias up
+         * @description The version that an alias names.
+         */
+        get: operations["get-model-alias"];
+        /**
+         * Set an alias
+         * @description Lets an alias name a version. 412 when it names another version than expect says, so that nobody's move is overwritten unseen.
+         */
+        put: operations["set-model-alias"];
+        post?: never;
+        /**
+         * Delete an alias
+         * @description Takes an alias away. 412 when it names another version than expect says.
+         */
+        delete: operations["delete-model-alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare two versions
+         * @description What differs between two versions of a model, by field.
+         */
+        get: operations["compare-model-versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -549,12 +601,16 @@ export interface paths {
         post?: never;
         /**
          * Delete a model version
-         * @description Deletes a version with its file. 409 while it runs anywhere.
+         * @description Deletes a version with its file. 409 while it runs anywhere or an alias names it.
          */
         delete: operations["delete-model-version"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change what is said about a version
+         * @description Changes description and tags. The file and its contract never change.
+         */
+        patch: operations["change-model-version"];
         trace?: never;
     };
     "/api/v1/models/{model_name}/versions/{version}/check": {
@@ -1045,6 +1101,20 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AliasChange: {
+            /**
+             * Format: int64
+             * @description The version it names now; 0 or absent for a new alias.
+             * @example 2
+             */
+            expect?: number;
+            /**
+             * Format: int64
+             * @description The version it is to name.
+             * @example 3
+             */
+            version: number;
+        };
         Annotation: {
             /**
              * @description The camera.
@@ -1982,6 +2052,12 @@ export interface components {
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
         };
+        ListModelDifference: {
+            /** @description The items of this page. */
+            items: components["schemas"]["ModelDifference"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
         ListRecording: {
             /** @description The items of this page. */
             items: components["schemas"]["Recording"][];
@@ -2051,6 +2127,10 @@ export interface components {
             polygon: number[][];
         };
         Model: {
+            /** @description Names of versions, such as champion, with the version each names. */
+            aliases: {
+                [key: string]: number;
+            };
             /**
              * Format: date-time
              * @description When its first version was added.
@@ -2063,12 +2143,45 @@ export interface components {
              */
             description: string;
             /**
+             * @description The name by which clients of MLflow know it.
+             * @example default
+             */
+            label: string;
+            /**
              * @description Identifies the model for ever.
              * @example default
              */
             name: string;
+            /**
+             * Format: int64
+             * @description Counts changes of what is said about it, aliases included.
+             * @example 1
+             */
+            revision: number;
+            /** @description For people and their tools. */
+            tags: {
+                [key: string]: string;
+            };
             /** @description Its versions, newest first. */
             versions: components["schemas"]["ModelVersion"][];
+        };
+        ModelAlias: {
+            /**
+             * @description The alias.
+             * @example champion
+             */
+            alias: string;
+            /**
+             * @description The model's name.
+             * @example yard
+             */
+            model: string;
+            /**
+             * Format: int64
+             * @description The version it names.
+             * @example 3
+             */
+            version: number;
         };
         ModelCheck: {
             /**
@@ -2107,6 +2220,23 @@ export interface components {
              */
             verdict: "pass" | "unsure" | "fail";
         };
+        ModelDifference: {
+            /**
+             * @description What differs: a field of the version, or a key of its contract.
+             * @example input.width
+             */
+            field: string;
+            /**
+             * @description In the first version; empty where it has none.
+             * @example 320
+             */
+            from: string;
+            /**
+             * @description In the second version; empty where it has none.
+             * @example 640
+             */
+            to: string;
+        };
         ModelInput: {
             /**
              * @description Order of the colour channels.
@@ -2136,7 +2266,24 @@ export interface components {
              */
             width: number;
         };
+        ModelNotes: {
+            /** @description For people; absent leaves it as it is. */
+            description?: string;
+            /** @description Keys of tags to remove. */
+            remove_tags?: string[];
+            /** @description Tags to set, by key. */
+            set_tags?: {
+                [key: string]: string;
+            };
+        };
         ModelVersion: {
+            /**
+             * @description Aliases that name it.
+             * @example [
+             *       "champion"
+             *     ]
+             */
+            aliases: string[];
             /**
              * Format: int64
              * @description Size of the ONNX file.
@@ -2150,6 +2297,8 @@ export interface components {
              * @example 2026-11-25T09:30:18.123Z
              */
             created_at: string;
+            /** @description For people. */
+            description: string;
             /**
              * @description How its outputs are read.
              * @example ssd
@@ -2177,6 +2326,10 @@ export interface components {
             sha256: string;
             /** @description Where the file came from. */
             source: string;
+            /** @description For people and their tools. */
+            tags: {
+                [key: string]: string;
+            };
             /**
              * Format: int64
              * @description Counts from 1.
@@ -4817,7 +4970,7 @@ export interface operations {
     "detect-image": {
         parameters: {
             query?: {
-                /** @description Model, with or without a version; the default model when absent. */
+                /** @description Model, alone or with a version or an alias after @; the default model when absent. */
                 model?: string;
                 /** @description Pictures are always kept; accepted so that scripts can say so. */
                 save?: boolean;
@@ -4920,7 +5073,7 @@ export interface operations {
     "detect-video": {
         parameters: {
             query?: {
-                /** @description Model, with or without a version; the default model when absent. */
+                /** @description Model, alone or with a version or an alias after @; the default model when absent. */
                 model?: string;
                 /** @description Least score of the objects wanted; 0 takes the model's default. */
                 score?: number;
@@ -5176,6 +5329,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Most items in the answer. */
                 limit?: number;
+                /** @description Words that all occur in a model's name, description, tags (KEY=VALUE), aliases, or its versions' families and licences. */
+                query?: string;
             };
             header?: never;
             path?: never;
@@ -5373,6 +5528,306 @@ export interface operations {
             };
         };
     };
+    "change-model": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Revision the change is based on, quoted. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelNotes"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-model-alias": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
+                alias: string;
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelAlias"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "set-model-alias": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
+                alias: string;
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AliasChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-model-alias": {
+        parameters: {
+            query?: {
+                /** @description The version it names now; any when absent. */
+                expect?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
+                alias: string;
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "compare-model-versions": {
+        parameters: {
+            query: {
+                /** @description The first version. */
+                from: number;
+                /** @description The second version. */
+                to: number;
+            };
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListModelDifference"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "delete-model-version": {
         parameters: {
             query?: never;
@@ -5405,6 +5860,62 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-model-version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelNotes"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
