@@ -6,7 +6,7 @@ const T = Date.parse("2026-11-25T09:30:00.000Z");
 
 function frame(ms: number, objects: AnnotatedObject[] | null, kind: BoxKind = "detected"): Annotation {
   return {
-    camera_id: "door", time: new Date(T + ms).toISOString(), frame: ms, pts_ms: ms,
+    camera_id: "door", time: new Date(T + ms).toISOString(), frame: ms, pts_ms: ms, time_error_ms: 0,
     width: 640, height: 360, kind, objects,
   };
 }
