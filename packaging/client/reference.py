@@ -31,6 +31,21 @@ def load(path):
         return numpy.asarray(ImageOps.exif_transpose(picture).convert("RGB"), numpy.float32)
 
 
+def load_planes(path):
+    """The Y, Cb and Cr of a JPEG as libjpeg blows them up, as floats."""
+    with Image.open(path) as picture:
+        picture.draft("YCbCr", picture.size)
+        assert picture.mode == "YCbCr"
+        return numpy.asarray(picture, numpy.float32)
+
+
+def colours(planes):
+    """RGB of Y, Cb and Cr, as JFIF says, cut to 0 to 255 and not rounded."""
+    y, cb, cr = (planes[..., i] - (0, 128, 128)[i] for i in range(3))
+    rgb = numpy.stack([y + 1.402 * cr, y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587, y + 1.772 * cb], axis=-1)
+    return numpy.clip(rgb, 0, 255).astype(numpy.float32)
+
+
 def resize(picture, width, height):
     """Bilinear with half-pixel centres; the edge is repeated."""
 
@@ -63,7 +78,8 @@ def suppress(boxes, scores, classes, iou, keep):
 
 
 class Model:
-    """What both models share. They set labels, iou and keep."""
+    """What both models share. They set labels, iou and keep, and step, the value of
+    one level of a colour in their input."""
 
     def __init__(self, path):
         options = onnxruntime.SessionOptions()
@@ -94,13 +110,19 @@ class SSD(Model):
         assert self.contract["input"]["resize"] == "stretch"
         assert self.contract["params"]["yx_order"] == 1
         self.labels, self.iou, self.keep = (self.contract[k] for k in ("labels", "nms_iou", "max_boxes"))
+        self.step = self.contract["input"]["scale"] / self.contract["input"]["std"][0]
+
+    def tensor(self, picture, late=lambda x: x):
+        """The input for a picture; late is done to its colours once it is resized."""
+        c = self.contract["input"]
+        x = late(resize(picture, c["width"], c["height"]))
+        x = (x * numpy.float32(c["scale"]) - numpy.float32(c["mean"])) / numpy.float32(c["std"])
+        return x.transpose(2, 0, 1)
 
     def candidates(self, picture, min_score):
         height, width = picture.shape[:2]
-        c = self.contract["input"]
-        x = resize(picture, c["width"], c["height"])
-        x = (x * numpy.float32(c["scale"]) - numpy.float32(c["mean"])) / numpy.float32(c["std"])
-        out = self.session.run(["boxes", "scores", "anchors"], {c["name"]: x.transpose(2, 0, 1)[None]})
+        name = self.contract["input"]["name"]
+        out = self.session.run(["boxes", "scores", "anchors"], {name: self.tensor(picture)[None]})
         codes, scores, anchors = out[0][0], out[1][0], out[2].reshape(-1, 4)
         # Faster R-CNN's box code with variances: centre by size, size as a logarithm.
         size = anchors[:, 2:] - anchors[:, :2]
@@ -116,16 +138,24 @@ class SSD(Model):
 class YOLOX(Model):
     """Megvii's export: BGR, 0 to 255, scaled to fit and put top left on grey 114."""
 
-    labels, iou, keep = COCO_LABELS, 0.45, 100
+    labels, iou, keep, step = COCO_LABELS, 0.45, 100, 1
+
+    def size(self, picture):
+        """The side of the input, and the height and width of the picture in it."""
+        side = self.session.get_inputs()[0].shape[2]
+        ratio = min(side / picture.shape[0], side / picture.shape[1])
+        return side, *(max(1, round(v * ratio)) for v in picture.shape[:2])
+
+    def tensor(self, picture, late=lambda x: x):
+        """The input for a picture; late is done to its colours once it is resized."""
+        side, h, w = self.size(picture)
+        x = numpy.full((side, side, 3), 114, numpy.float32)
+        x[:h, :w] = late(resize(picture, w, h))[:, :, ::-1]
+        return x.transpose(2, 0, 1)
 
     def candidates(self, picture, min_score):
-        spec = self.session.get_inputs()[0]
-        side = spec.shape[2]
-        ratio = min(side / picture.shape[0], side / picture.shape[1])
-        h, w = (max(1, round(v * ratio)) for v in picture.shape[:2])
-        x = numpy.full((side, side, 3), 114, numpy.float32)
-        x[:h, :w] = resize(picture, w, h)[:, :, ::-1]
-        out = self.session.run(None, {spec.name: x.transpose(2, 0, 1)[None]})[0][0]
+        side, h, w = self.size(picture)
+        out = self.session.run(None, {self.session.get_inputs()[0].name: self.tensor(picture)[None]})[0][0]
         grid = numpy.concatenate([
             [(i, j, stride) for j in range(side // stride) for i in range(side // stride)] for stride in (8, 16, 32)
         ]).astype(numpy.float32)  # fmt: skip

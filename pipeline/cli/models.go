@@ -33,6 +33,7 @@ type modelsCommand struct {
 	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model."`
 	Quantize       modelsQuantizeCommand `cmd:"" help:"Add a version with 16-bit floats or 8-bit integers, if it is accurate enough."`
 	ConvertDefault modelsConvertCommand  `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
+	Tensor         modelsTensorCommand   `cmd:"" hidden:"" help:"Write the input that a model is given for a picture."`
 	Try            modelsTryCommand      `cmd:"" hidden:"" help:"Try a model from standard input, for the process that started this one."`
 }
 
