@@ -23,6 +23,7 @@ type saver struct {
 	at      time.Duration // of the first frame
 	last    time.Duration // of the newest, in the video
 	encoder *video.Encoder
+	aspect  [2]int             // of the pixels of the first frame
 	boxes   []detect.Detection // of the last frame that was looked at
 }
 
@@ -65,7 +66,8 @@ func (s *saver) frame(f offline.Frame) error {
 		return err
 	}
 	if s.encoder == nil && s.first == nil {
-		s.first, s.at = picture, f.PTS
+		aspect := f.Frame.AV().SampleAspectRatio()
+		s.first, s.at, s.aspect = picture, f.PTS, [2]int{aspect.Num(), aspect.Den()}
 		return nil
 	}
 	if s.encoder == nil {
@@ -79,7 +81,7 @@ func (s *saver) frame(f offline.Frame) error {
 }
 
 func (s *saver) startVideo() (err error) {
-	s.encoder, err = video.New(s.base+".mp4", video.Spec{Width: s.first.Width(), Height: s.first.Height(), FPS: s.fps})
+	s.encoder, err = video.New(s.base+".mp4", video.Spec{Width: s.first.Width(), Height: s.first.Height(), FPS: s.fps, Aspect: s.aspect})
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ type Spec struct {
 	CRF     int     // quality of libx264, less is better; 0 takes 23
 	Preset  string  // of libx264; "" takes veryfast
 	Threads int     // for coding; 0 takes one per processor
+	// Aspect is the width of a pixel by its height; 0, and what is beyond reason,
+	// are square.
+	Aspect [2]int
 }
 
 // Picture is a drawn picture: 8-bit blue, green, red, rows from the top.
@@ -96,6 +99,7 @@ func (e *Encoder) start(path string) error {
 		return fmt.Errorf("start MP4: %w", err)
 	}
 	e.stream.SetTimeBase(e.codec.TimeBase())
+	e.stream.SetSampleAspectRatio(e.codec.SampleAspectRatio())
 	if e.file, err = astiav.OpenIOContext("file:"+path, astiav.NewIOContextFlags(astiav.IOContextFlagWrite)); err != nil {
 		return fmt.Errorf("open file: %w", err)
 	}
@@ -122,6 +126,9 @@ func (e *Encoder) openCodec() error {
 	c.SetWidth(e.spec.Width)
 	c.SetHeight(e.spec.Height)
 	c.SetPixelFormat(astiav.PixelFormatYuv420P)
+	if a := e.spec.Aspect; a[0] > 0 && a[1] > 0 && a[0] <= 4*a[1] && a[1] <= 4*a[0] {
+		c.SetSampleAspectRatio(astiav.NewRational(a[0], a[1]))
+	}
 	c.SetTimeBase(astiav.NewRational(1, clock))
 	c.SetFramerate(astiav.NewRational(int(math.Round(e.spec.FPS*1000)), 1000))
 	c.SetGopSize(max(1, int(math.Round(2*e.spec.FPS))))

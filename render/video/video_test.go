@@ -30,11 +30,13 @@ func plain(t *testing.T, pool *frame.Pool, w, h int, pf astiav.PixelFormat, c re
 	return f
 }
 
-// shown is one decoded picture: its time and the colour in its middle.
+// shown is one decoded picture: its time, its size, the colour in its middle and
+// the width of its pixels by their height.
 type shown struct {
-	at   time.Duration
-	w, h int
-	c    render.Color
+	at     time.Duration
+	w, h   int
+	c      render.Color
+	aspect float64
 }
 
 func read(t *testing.T, path string) []shown {
@@ -72,6 +74,7 @@ func read(t *testing.T, path string) []shown {
 				time.Duration(float64(f.Pts()) * st.TimeBase().Float64() * 1e9).Round(time.Millisecond),
 				w, h,
 				render.Color{B: b[i], G: b[i+1], R: b[i+2]},
+				f.SampleAspectRatio().Float64(),
 			})
 		}
 		if end {
@@ -131,6 +134,35 @@ func TestRoundTrip(t *testing.T) {
 				near(t, red, s.c)
 			}
 		})
+	}
+}
+
+func TestAspect(t *testing.T) {
+	for _, tc := range []struct {
+		aspect [2]int
+		want   float64
+	}{
+		{[2]int{4, 3}, 4.0 / 3},
+		{[2]int{1, 2}, 0.5},
+		{[2]int{0, 1}, 1}, // libav's way of not knowing
+		{[2]int{}, 1},
+		{[2]int{9, 2}, 1},
+		{[2]int{-4, -3}, 1},
+	} {
+		path := filepath.Join(t.TempDir(), "v.mp4")
+		var pool frame.Pool
+		e, err := video.New(path, video.Spec{Width: 64, Height: 48, Aspect: tc.aspect})
+		require.NoError(t, err)
+		f := plain(t, &pool, 64, 48, astiav.PixelFormatYuv420P, render.Color{})
+		require.NoError(t, e.WriteFrame(f, 0))
+		f.Release()
+		require.NoError(t, e.Close())
+		got := read(t, path)
+		require.Len(t, got, 1)
+		if got[0].aspect == 0 { // not known: square
+			got[0].aspect = 1
+		}
+		require.InDelta(t, tc.want, got[0].aspect, 1e-9, "%v", tc.aspect)
 	}
 }
 

@@ -173,7 +173,10 @@ func (o *film) add(f *frame.Frame, ls []render.Label, pts time.Duration, fps flo
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if o.encoder == nil {
-		o.encoder, err = video.New(o.path, video.Spec{Width: p.Width(), Height: p.Height(), FPS: fps, Threads: threads()})
+		aspect := f.AV().SampleAspectRatio()
+		o.encoder, err = video.New(o.path, video.Spec{
+			Width: p.Width(), Height: p.Height(), FPS: fps, Threads: threads(), Aspect: [2]int{aspect.Num(), aspect.Den()},
+		})
 		if err != nil {
 			return err
 		}
