@@ -1,13 +1,26 @@
 import { expect, it } from "vitest";
 import { ApiError, url } from "../src/lib/api/http";
-import { contain } from "../src/lib/live/draw";
+import { contain, sizeOf } from "../src/lib/live/draw";
 import { colourOf } from "../src/lib/live/palette";
 
 it("fits a picture whole into its box", () => {
-  expect(contain(640, 360, 1280, 720)).toEqual({ x: 0, y: 0, scale: 2 });
-  expect(contain(400, 400, 1000, 500)).toEqual({ x: 250, y: 0, scale: 1.25 });
-  expect(contain(1600, 400, 800, 600)).toEqual({ x: 0, y: 200, scale: 0.5 });
-  expect(contain(0, 0, 800, 600).scale).toBe(0);
+  const fit = (width: number, height: number, w: number, h: number) => contain({ width, height }, { width, height }, w, h);
+  expect(fit(640, 360, 1280, 720)).toEqual({ x: 0, y: 0, sx: 2, sy: 2 });
+  expect(fit(400, 400, 1000, 500)).toEqual({ x: 250, y: 0, sx: 1.25, sy: 1.25 });
+  expect(fit(1600, 400, 800, 600)).toEqual({ x: 0, y: 200, sx: 0.5, sy: 0.5 });
+  expect(fit(0, 0, 800, 600).sx).toBe(0);
+});
+
+it("stretches boxes with pixels that are not square", () => {
+  // 960 × 1080 of a half-width recorder, shown as 1920 × 1080
+  const half = { width: 960, height: 1080 };
+  expect(contain(half, { width: 1920, height: 1080 }, 1920, 1080)).toEqual({ x: 0, y: 0, sx: 2, sy: 1 });
+  expect(contain(half, { width: 1920, height: 1080 }, 960, 960)).toEqual({ x: 0, y: 210, sx: 1, sy: 0.5 });
+  expect(contain(half, { width: 0, height: 0 }, 960, 960).sx).toBe(0);
+  const video = (videoWidth: number, videoHeight: number) => ({ videoWidth, videoHeight }) as HTMLVideoElement;
+  expect(sizeOf(video(1024, 576))).toEqual({ width: 1024, height: 576 });
+  expect(sizeOf(video(0, 0))).toBeUndefined(); // nothing is known before it plays
+  expect(sizeOf(undefined)).toBeUndefined();
 });
 
 it("gives a label the same colour every time", () => {

@@ -7,21 +7,40 @@ import { placeTags, type Rect } from "./tags";
 /** Wider canvases get thicker lines and larger words, CSS pixels. */
 const LARGE = 700;
 
+export interface Size {
+  width: number;
+  height: number;
+}
+
+/** Where a picture lies, and the pixels of the screen for each of its own, across and down. */
 export interface Fit {
   x: number;
   y: number;
-  scale: number;
+  sx: number;
+  sy: number;
 }
 
-/** Where a width × height picture lies inside a box of w × h, kept whole. */
-export function contain(width: number, height: number, w: number, h: number): Fit {
-  if (width <= 0 || height <= 0) return { x: 0, y: 0, scale: 0 };
-  const scale = Math.min(w / width, h / height);
-  return { x: (w - width * scale) / 2, y: (h - height * scale) / 2, scale };
+/**
+ * Where a stored picture lies inside a box of w × h when it is kept whole in the
+ * size in which it is shown. The two sizes differ in shape when pixels are not
+ * square: videoWidth and videoHeight are those of square ones.
+ */
+export function contain(stored: Size, shown: Size, w: number, h: number): Fit {
+  if (Math.min(stored.width, stored.height, shown.width, shown.height) <= 0) return { x: 0, y: 0, sx: 0, sy: 0 };
+  const scale = Math.min(w / shown.width, h / shown.height);
+  const [width, height] = [shown.width * scale, shown.height * scale];
+  return { x: (w - width) / 2, y: (h - height) / 2, sx: width / stored.width, sy: height / stored.height };
+}
+
+/** The size in which a video is shown, once it is known. */
+export function sizeOf(video: HTMLVideoElement | null | undefined): Size | undefined {
+  return video?.videoWidth && video.videoHeight ? { width: video.videoWidth, height: video.videoHeight } : undefined;
 }
 
 export interface DrawOptions {
   highlight?: number;
+  /** The size in which the picture below is shown; none: that of the moment. */
+  shown?: Size | undefined;
 }
 
 export function drawMoment(canvas: HTMLCanvasElement, m: Moment | undefined, o: DrawOptions = {}): void {
@@ -39,7 +58,7 @@ export function drawMoment(canvas: HTMLCanvasElement, m: Moment | undefined, o: 
   g.setTransform(ratio, 0, 0, ratio, 0, 0);
   g.clearRect(0, 0, w, h);
   if (!m) return;
-  const fit = contain(m.width, m.height, w, h);
+  const fit = contain(m, o.shown ?? m, w, h);
   const rects = m.boxes.map((b) => place(b, fit));
   m.boxes.forEach((b, i) => outline(g, b, rects[i] as Rect, w, o.highlight === i));
   tags(g, m.boxes, rects, w, h);
@@ -55,10 +74,10 @@ function publish(canvas: HTMLCanvasElement, m: Moment | undefined): void {
 
 function place(b: DrawnBox, fit: Fit): Rect {
   return {
-    x: fit.x + b.box[0] * fit.scale,
-    y: fit.y + b.box[1] * fit.scale,
-    w: b.box[2] * fit.scale,
-    h: b.box[3] * fit.scale,
+    x: fit.x + b.box[0] * fit.sx,
+    y: fit.y + b.box[1] * fit.sy,
+    w: b.box[2] * fit.sx,
+    h: b.box[3] * fit.sy,
   };
 }
 
