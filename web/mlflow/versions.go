@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"detectd/detect"
 	"detectd/store"
 	"detectd/web/api"
 )
@@ -120,8 +121,7 @@ func (s *server) createVersion(ctx context.Context, in params) (answer, error) {
 	switch {
 	case errors.Is(err, store.ErrExists): // the version that has this file is the answer
 		return answerVersion(m, v, nil)
-	case err != nil && !isKnown(err):
-		// What the intake says about a file is for the one who sent it.
+	case isFault(err): // what the intake says about a file is for the one who sent it
 		return nil, invalid("%s is no model that detectd can use: %v", address, err)
 	case err != nil:
 		return nil, err
@@ -130,9 +130,17 @@ func (s *server) createVersion(ctx context.Context, in params) (answer, error) {
 	return answerVersion(m, v, nil)
 }
 
-// isKnown says whether an error is not about the file.
-func isKnown(err error) bool {
-	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrPaused) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+// isFault says whether an error of the intake is about the file.
+func isFault(err error) bool {
+	for _, fault := range []error{
+		detect.ErrNotONNX, detect.ErrExternalData, detect.ErrNotDetector,
+		api.ErrTooLarge, api.ErrUnsupported, api.ErrUnprocessable, api.ErrInvalid,
+	} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
 }
 
 func tagsOf(m store.LoggedModel) map[string]string {
