@@ -1,12 +1,15 @@
 // Package batch shares one detector among many cameras. Each camera has one
 // slot: a newer frame replaces one that still waits, so a slow detector means
-// fewer frames per camera and never older ones. Cameras are served in turn.
+// fewer frames per camera and never older ones. Cameras have equal shares: the one
+// whose last turn is longest ago is served first.
 package batch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,6 +63,7 @@ func (j *job) finish(r Result) {
 // camera is what is known about one key.
 type camera struct {
 	job   *job          // waiting, or nil
+	turn  uint64        // its latest one, counted over all cameras; 0: none yet
 	last  time.Time     // of the latest Submit
 	every time.Duration // smoothed time between two Submits; 0 when not known
 }
@@ -73,7 +77,8 @@ type Batcher struct {
 
 	mu      sync.Mutex // guards what follows
 	cameras map[string]*camera
-	queue   []*camera // those with a job, longest waiting first
+	queue   []*camera // those with a job, in no order
+	turns   uint64    // given so far
 	stale   []*job
 	idle    int   // workers without a call
 	ended   error // set when Run has ended
@@ -263,9 +268,13 @@ func (b *Batcher) take(now time.Time) ([]*job, time.Duration) {
 	// Idle workers share what waits: two half batches side by side are done
 	// before a whole one is.
 	n := min(b.cfg.MaxBatch, (len(b.queue)+b.idle-1)/b.idle)
+	// By the order of their last turns and not of their frames: of cameras served
+	// together the faster ones would come back first and overtake the others.
+	slices.SortStableFunc(b.queue, func(x, y *camera) int { return cmp.Compare(x.turn, y.turn) })
 	jobs := make([]*job, n)
 	for i, c := range b.queue[:n] {
-		jobs[i], c.job = c.job, nil
+		b.turns++
+		jobs[i], c.job, c.turn = c.job, nil, b.turns
 	}
 	b.queue = append(b.queue[:0], b.queue[n:]...)
 	b.idle--

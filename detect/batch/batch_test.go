@@ -183,6 +183,51 @@ func TestFair(t *testing.T) {
 	})
 }
 
+// TestEqualShares overloads the detector with cameras of different rates that all
+// send more than their share: each is served as often, whatever it sends, with
+// its newest frame, and every other frame is answered as stale.
+func TestEqualShares(t *testing.T) {
+	for _, limit := range []int{1, 2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			det := &fake{limit: limit, each: time.Duration(limit) * 40 * time.Millisecond}
+			x := start(t, det, batch.Config{Workers: 1})
+			every := []int{5, 10, 15, 20, 30} // ms between two frames, less than a call takes
+			camera, last := map[uint64]int{}, map[int]uint64{}
+			seq := uint64(0)
+			for tick := range 20_000 {
+				for c, gap := range every {
+					if tick%gap == 0 {
+						seq++
+						camera[seq], last[c] = c, seq
+						x.submit(fmt.Sprint(c), seq)
+					}
+				}
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(time.Second) // what waits is served
+			served, stale := make([]int, len(every)), 0
+			for s := uint64(1); s <= seq; s++ {
+				r := x.result(s)
+				if r.Err != nil {
+					require.ErrorIs(t, r.Err, batch.ErrStale)
+					stale++
+					continue
+				}
+				served[camera[s]]++
+				if s != last[camera[s]] {
+					gap := time.Duration(every[camera[s]]) * time.Millisecond
+					require.LessOrEqual(t, r.Queued, gap, "a newer frame was there")
+				}
+			}
+			for _, n := range served {
+				require.InDelta(t, 100, n, 3, "%d in a call: %v", limit, served) // 20 s at 25 a second, for five
+			}
+			require.Equal(t, int(seq), stale+served[0]+served[1]+served[2]+served[3]+served[4])
+			x.stop(int(seq))
+		})
+	}
+}
+
 func TestSharesWorkAmongIdleWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		det := &fake{limit: 8, each: 10 * time.Millisecond}
