@@ -35,6 +35,7 @@ type Bus struct {
 	js      jetstream.JetStream
 	work    jetstream.Stream
 	pending int
+	folder  string
 	dropped atomic.Uint64
 }
 
@@ -58,7 +59,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
 	}
 	s.SetLoggerV2(&natsLogger{log}, false, false, false)
 	s.Start()
-	b := &Bus{log: log, server: s, pending: cfg.Pending}
+	b := &Bus{log: log, server: s, pending: cfg.Pending, folder: cfg.Folder}
 	if b.pending <= 0 {
 		b.pending = 8192
 	}
@@ -221,7 +222,7 @@ func (b *Bus) Enqueue(ctx context.Context, subject, id string, v any) error {
 // again, five times at most, also after a restart. handle must be able to do a
 // job twice.
 func (b *Bus) Work(ctx context.Context, subject, worker string, handle func(context.Context, Message) error) error {
-	consumer, err := b.work.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+	consumer, err := b.consumer(ctx, jetstream.ConsumerConfig{
 		Durable: worker, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: ackWait, MaxAckPending: 1, MaxDeliver: 5,
 	})
