@@ -80,19 +80,13 @@ func (p mediaPort) Movie(ctx context.Context, cameraID string, r store.Range, ex
 }
 
 func (p mediaPort) join(ctx context.Context, cameraID string, r store.Range, cut movie.Cut) (*movie.Movie, error) {
-	index := recordings{p.d.records, p.d.growing}
-	var pieces []movie.Piece
-	page := store.Page{Limit: 1000}
-	for {
-		rows, next, err := index.ListSegments(ctx, cameraID, r, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range rows {
-			pieces = append(pieces, movie.Piece{Path: p.d.mediaPath(s), Start: s.Start})
-		}
-		if page.Cursor = next; next == "" {
-			return movie.Open(pieces, r.From, r.To, cut)
-		}
+	rows, err := store.AllSegments(ctx, recordings{p.d.records, p.d.growing}, cameraID, r)
+	if err != nil {
+		return nil, err
 	}
+	pieces := make([]movie.Piece, 0, len(rows))
+	for _, s := range rows {
+		pieces = append(pieces, movie.Piece{Path: p.d.mediaPath(s), Start: s.Start})
+	}
+	return movie.Open(pieces, r.From, r.To, cut)
 }

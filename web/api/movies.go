@@ -100,17 +100,9 @@ func (s *server) getPlaylist(ctx context.Context, in *struct {
 	if err := s.cameraExists(ctx, in.CameraID); err != nil {
 		return nil, err
 	}
-	var all []store.Segment
-	page := store.Page{Limit: 1000}
-	for {
-		rows, next, err := s.Records.ListSegments(ctx, in.CameraID, store.Range{From: in.From.Time, To: in.To.Time}, page)
-		if err != nil {
-			return nil, s.fail(ctx, err)
-		}
-		all = append(all, rows...)
-		if page.Cursor = next; next == "" {
-			break
-		}
+	all, err := store.AllSegments(ctx, s.Records, in.CameraID, store.Range{From: in.From.Time, To: in.To.Time})
+	if err != nil {
+		return nil, s.fail(ctx, err)
 	}
 	if len(all) == 0 {
 		return nil, huma.NewError(http.StatusNotFound, "nothing was recorded in this time")

@@ -108,19 +108,13 @@ func (r *Recorder) known(ctx context.Context, since string) (map[string]bool, er
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]bool{}
-	page := store.Page{Limit: 1000}
-	for {
-		rows, next, err := r.index.ListSegments(ctx, r.cfg.CameraID, store.Range{From: from}, page)
-		if err != nil {
-			return nil, fmt.Errorf("list segments: %w", err)
-		}
-		for _, s := range rows {
-			known[s.Path] = true
-		}
-		if page.Cursor = next; next == "" {
-			break
-		}
+	rows, err := store.AllSegments(ctx, r.index, r.cfg.CameraID, store.Range{From: from})
+	if err != nil {
+		return nil, fmt.Errorf("list segments: %w", err)
+	}
+	known := make(map[string]bool, len(rows))
+	for _, s := range rows {
+		known[s.Path] = true
 	}
 	return known, nil
 }

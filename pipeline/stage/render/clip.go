@@ -63,18 +63,8 @@ func (j *job) clip(ctx context.Context, path string) error {
 }
 
 // segments are those of the span, by time.
-func (j *job) segments(ctx context.Context) (all []store.Segment, err error) {
-	page := store.Page{Limit: 1000}
-	for {
-		found, next, err := j.stage.deps.Segments.ListSegments(ctx, j.CameraID, store.Range{From: j.From, To: j.To}, page)
-		if err != nil {
-			return nil, err
-		}
-		if all = append(all, found...); next == "" {
-			return all, nil
-		}
-		page.Cursor = next
-	}
+func (j *job) segments(ctx context.Context) ([]store.Segment, error) {
+	return store.AllSegments(ctx, j.stage.deps.Segments, j.CameraID, store.Range{From: j.From, To: j.To})
 }
 
 // play adds the frames of one segment. One whose file is gone is passed over:
