@@ -64,11 +64,7 @@ func (l *lab) capacity(ctx context.Context, round int) error {
 	if round < l.cfg.Rounds-1 {
 		return nil
 	}
-	v, err := l.show(street)
-	if err != nil {
-		return err
-	}
-	f1, err := l.f1(v)
+	v, f1, err := l.street()
 	if err != nil {
 		return err
 	}

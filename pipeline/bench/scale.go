@@ -17,11 +17,7 @@ import (
 // is counted in the floors' CPU time, because the streams may get through more of
 // the one kind of work and less of the other.
 func (l *lab) scale(ctx context.Context, round int) error {
-	v, err := l.show(street)
-	if err != nil {
-		return err
-	}
-	f1, err := l.f1(v)
+	v, f1, err := l.street()
 	if err != nil {
 		return err
 	}
@@ -64,11 +60,7 @@ func saturation(f1 floor.Decoding, f2 floor.Inferring) (fps, hz float64) {
 // tail measures C6: how late results come at 70 % load, with eight cameras that
 // send whether anybody is ready or not.
 func (l *lab) tail(ctx context.Context, round int) error {
-	v, err := l.show(street)
-	if err != nil {
-		return err
-	}
-	f1, err := l.f1(v)
+	v, f1, err := l.street()
 	if err != nil {
 		return err
 	}
@@ -115,11 +107,7 @@ func (l *lab) overload(ctx context.Context, round int) error {
 	if err := l.overloadDetector(ctx, round); err != nil {
 		return err
 	}
-	v, err := l.show(street)
-	if err != nil {
-		return err
-	}
-	f1, err := l.f1(v)
+	v, f1, err := l.street()
 	if err != nil {
 		return err
 	}
