@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -36,7 +37,9 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			var rt *ort.Runtime
 			if rt, err = ort.Open(library); err == nil {
-				err = model.ServeTrial(rt, os.Stdin, os.Stdout)
+				err = model.ServeTrial(context.Background(), rt, func(_ context.Context, d detect.Detector) (model.Report, []byte, error) {
+					return model.Report{Verdict: model.Unsure, Doubts: d.Contract().Labels}, []byte("a picture"), nil
+				}, os.Stdin, os.Stdout)
 			}
 		}
 		if err != nil {
@@ -57,13 +60,20 @@ func child(t *testing.T, part string) *exec.Cmd {
 }
 
 func TestTry(t *testing.T) {
-	c, err := model.Try(t.Context(), child(t, "serve"), detecttest.Bright(t), model.Options{
+	try := func(part string, data []byte, o model.Options) (model.Examined, error) {
+		return model.Try(t.Context(), child(t, part), bytes.NewReader(data), int64(len(data)), o)
+	}
+	e, err := try("serve", detecttest.Bright(t), model.Options{
 		Overrides: map[string]string{"labels": "tall,wide"},
 	})
 	require.NoError(t, err)
 	want := detecttest.BrightContract()
 	want.Labels = []string{"tall", "wide"}
-	require.Equal(t, want, c)
+	require.Equal(t, want, e.Contract)
+	require.Contains(t, string(e.Check), `"verdict":"unsure"`)
+	require.Contains(t, string(e.Check), `"doubts":["tall","wide"]`, "the check had the detector")
+	require.Equal(t, "a picture", string(e.Overlay))
+	require.Empty(t, e.Lineage)
 
 	for name, c := range map[string]struct {
 		data []byte
@@ -78,18 +88,18 @@ func TestTry(t *testing.T) {
 			[]error{detect.ErrNotDetector, ort.ErrSlow},
 		},
 	} {
-		_, err := model.Try(t.Context(), child(t, "serve"), c.data, c.o)
+		_, err := try("serve", c.data, c.o)
 		for _, is := range c.is {
 			require.ErrorIs(t, err, is, name)
 		}
 	}
 	for _, part := range []string{"crash", "babble"} {
-		_, err := model.Try(t.Context(), child(t, part), detecttest.Bright(t), model.Options{})
+		_, err := try(part, detecttest.Bright(t), model.Options{})
 		require.ErrorIs(t, err, model.ErrCrash, part)
 		require.ErrorIs(t, err, detect.ErrNotDetector, part)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err = model.Try(ctx, child(t, "hang"), detecttest.Bright(t), model.Options{})
+	_, err = model.Try(ctx, child(t, "hang"), bytes.NewReader(nil), 0, model.Options{})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

@@ -19,6 +19,7 @@ import (
 	"detectd/detect/ort"
 	"detectd/detect/provider"
 	"detectd/detect/tfjs"
+	"detectd/pipeline/daemon"
 	"detectd/pipeline/registry"
 	"detectd/store"
 )
@@ -323,7 +324,7 @@ type modelsTryCommand struct {
 }
 
 // Run serves one trial over standard input and output.
-func (c modelsTryCommand) Run(e *env) error {
+func (c modelsTryCommand) Run(ctx context.Context, e *env) error {
 	library, err := ort.FindLibrary(c.Library)
 	if err != nil {
 		return err
@@ -332,7 +333,7 @@ func (c modelsTryCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(model.ServeTrial(rt, e.stdin, e.stdout), rt.Close())
+	return errors.Join(model.ServeTrial(ctx, rt, daemon.ModelCheck, e.stdin, e.stdout), rt.Close())
 }
 
 // trial starts this program as modelsTryCommand; nil where there is none.

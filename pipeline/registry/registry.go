@@ -6,8 +6,6 @@ package registry
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,11 +21,15 @@ import (
 	"detectd/store"
 )
 
-// MaxBytes is the largest model file taken.
-const MaxBytes = 1 << 30
+// MaxBytes is the largest model file taken: more does not fit a protobuf message,
+// which an ONNX file is.
+const MaxBytes = 1<<31 - 1
+
+// maxInline is the largest model file that is joined from several, in memory.
+const maxInline = 1 << 30
 
 // ErrTooLarge is returned for a model file of more than MaxBytes.
-var ErrTooLarge = fmt.Errorf("a model file may have %d MiB at most", MaxBytes>>20)
+var ErrTooLarge = errors.New("a model file may have 2 GiB at most, less a byte, and 1 GiB when it is joined from several")
 
 // New describes a model file that is being added.
 type New struct {
@@ -62,9 +64,9 @@ type Registry struct {
 	trial   func(context.Context) *exec.Cmd
 	choice  provider.Choice
 	notify  func(pipeline.Running) // nil tells nobody
-	check   Check
+	check   model.Check
 
-	mu sync.Mutex // held while a file is added or removed, so that neither takes the other's file
+	mu sync.Mutex // held while a record is added or removed, so that neither takes the other's file
 
 	loading  sync.Mutex // held while a session is opened or given back
 	list     sync.Mutex // guards sessions; also held by those that change it, who have loading
@@ -88,151 +90,112 @@ func (r *Registry) Use(c provider.Choice, notify func(pipeline.Running)) {
 	r.choice, r.notify = c, notify
 }
 
-// Check runs a detector's self-check. It returns the report and a JPEG of the
-// picture with what was found.
-type Check func(ctx context.Context, d detect.Detector) (report model.Report, overlay []byte, err error)
-
 // CheckWith has every new version go through a self-check, whose report and
 // picture are stored with it. A failed one does not keep a version from being
 // added: the pictures may show nothing of what the model is for. Call it before Add.
-func (r *Registry) CheckWith(check Check) { r.check = check }
+func (r *Registry) CheckWith(check model.Check) { r.check = check }
 
-// Add reads an ONNX file, finds out how to use it, runs it once, and stores it
-// as a new version of the model. The same file again gives the version that has
-// it, and store.ErrExists; when the version has lost its file, or that is damaged,
-// it gets it back and there is no error. Errors: detect.ErrNotONNX, detect.ErrExternalData,
-// detect.ErrNotDetector, ErrTooLarge. After an error nothing is stored.
+// Add takes an ONNX file in, finds out how to use it, runs it once, and stores it
+// as a new version of the model. Memory does not grow with the file where Isolate
+// was called. The same file again gives the version that has it, and
+// store.ErrExists; the version has its file back then, if that was lost or damaged.
+// Errors: detect.ErrNotONNX, detect.ErrExternalData, detect.ErrNotDetector,
+// ErrTooLarge. After an error no record is changed and no file is left.
 func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelVersion, error) {
 	if ref, err := detect.ParseRef(m.Name); err != nil {
 		return store.ModelVersion{}, err
 	} else if ref.Version != 0 || ref.Alias != "" {
 		return store.ModelVersion{}, fmt.Errorf("model %q: versions are numbered by detectd, give the name alone", m.Name)
 	}
-	// Held in memory whole: ONNX Runtime takes the bytes, never the file, so that
-	// a model cannot refer to other files.
-	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
+	if m.External != nil {
+		data, err := inline(file, m.External)
+		if err != nil {
+			return store.ModelVersion{}, err
+		}
+		file = bytes.NewReader(data)
+	}
+	sha, size, err := r.blobs.Put(ctx, io.LimitReader(file, MaxBytes+1))
 	if err != nil {
 		return store.ModelVersion{}, fmt.Errorf("read model: %w", err)
 	}
-	if len(data) > MaxBytes {
+	v, err := r.addFile(ctx, m, sha, size)
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		err = errors.Join(err, r.dropFile(context.WithoutCancel(ctx), sha))
+	}
+	return v, err
+}
+
+// inline joins a model file and the files beside it.
+func inline(file io.Reader, external func(string) (io.ReadSeekCloser, int64, error)) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(file, maxInline+1))
+	if err != nil {
+		return nil, fmt.Errorf("read model: %w", err)
+	}
+	if len(data) > maxInline {
+		return nil, ErrTooLarge
+	}
+	return model.Inline(data, maxInline-int64(len(data)), external)
+}
+
+// addFile makes a version of a stored file.
+func (r *Registry) addFile(ctx context.Context, m New, sha string, size int64) (store.ModelVersion, error) {
+	if size > MaxBytes {
 		return store.ModelVersion{}, ErrTooLarge
 	}
-	if m.External != nil {
-		if data, err = model.Inline(data, MaxBytes-int64(len(data)), m.External); err != nil {
-			return store.ModelVersion{}, err
-		}
-	}
-	sum := sha256.Sum256(data)
-	if v, err := r.sameFile(ctx, m.Name, hex.EncodeToString(sum[:])); err != nil || v.Version > 0 {
-		if err == nil {
-			err = r.giveBack(ctx, v, data)
-		}
-		return v, err
-	}
-	opts := model.Options{Family: m.Family, Overrides: m.Contract}
-	if r.trial != nil {
-		if _, err := model.Try(ctx, r.trial(ctx), data, opts); err != nil {
-			return store.ModelVersion{}, err
-		}
-	}
-	detector, err := model.Open(r.runtime, data, opts)
+	same, err := r.records.SearchVersions(ctx, store.Search{Terms: []store.Term{
+		{Field: "name", Op: "=", Value: m.Name}, {Field: "sha256", Op: "=", Value: sha},
+	}, Limit: 1})
 	if err != nil {
 		return store.ModelVersion{}, err
 	}
-	contract := detector.Contract()
-	report, overlay, err := r.selfCheck(ctx, detector)
-	if err := errors.Join(err, detector.Close()); err != nil {
+	if len(same) > 0 {
+		return same[0], fmt.Errorf("this file is %s@%d: %w", same[0].Model, same[0].Version, store.ErrExists)
+	}
+	found, err := r.examine(ctx, sha, model.Options{Family: m.Family, Overrides: m.Contract})
+	if err != nil {
 		return store.ModelVersion{}, err
 	}
-	text, err := json.Marshal(contract)
+	text, err := json.Marshal(found.Contract)
 	if err != nil {
 		return store.ModelVersion{}, fmt.Errorf("encode contract: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sha, size, err := r.blobs.Put(ctx, bytes.NewReader(data))
-	if err != nil {
-		return store.ModelVersion{}, fmt.Errorf("store model file: %w", err)
-	}
 	picture := ""
-	if len(overlay) > 0 {
-		if picture, _, err = r.blobs.Put(ctx, bytes.NewReader(overlay)); err != nil {
-			return store.ModelVersion{}, errors.Join(fmt.Errorf("store picture of the self-check: %w", err), r.dropFile(context.WithoutCancel(ctx), sha))
+	if len(found.Overlay) > 0 {
+		if picture, _, err = r.blobs.Put(ctx, bytes.NewReader(found.Overlay)); err != nil {
+			return store.ModelVersion{}, fmt.Errorf("store picture of the self-check: %w", err)
 		}
 	}
 	v, err := r.records.AddModelVersion(ctx,
 		store.Model{Name: m.Name, Description: m.Description},
 		store.ModelVersion{
-			Model: m.Name, SHA256: sha, Size: size, Family: contract.Family,
-			Licence: m.Licence, Source: m.Source, Contract: text, Lineage: model.Lineage(data),
-			Check: report, Overlay: picture,
+			Model: m.Name, SHA256: sha, Size: size, Family: found.Contract.Family,
+			Licence: m.Licence, Source: m.Source, Contract: text, Lineage: found.Lineage,
+			Check: found.Check, Overlay: picture,
 			Description: m.VersionDescription, Tags: m.Tags, RunID: m.RunID, LoggedModel: m.LoggedModel,
 		})
 	if err != nil && !errors.Is(err, store.ErrExists) {
-		ctx = context.WithoutCancel(ctx)
-		return v, errors.Join(err, r.dropFile(ctx, sha), r.dropFile(ctx, picture))
+		return v, errors.Join(err, r.dropFile(context.WithoutCancel(ctx), picture))
 	}
 	return v, err
 }
 
-// selfCheck returns the report as JSON and the picture; nothing without a check.
-func (r *Registry) selfCheck(ctx context.Context, d detect.Detector) (json.RawMessage, []byte, error) {
-	if r.check == nil {
-		return nil, nil, nil
-	}
-	report, overlay, err := r.check(ctx, d)
+// examine looks at a stored file: in a process of its own, else in memory.
+func (r *Registry) examine(ctx context.Context, sha string, o model.Options) (e model.Examined, err error) {
+	file, size, err := r.blobs.Open(ctx, sha)
 	if err != nil {
-		return nil, nil, err
+		return e, fmt.Errorf("open model file: %w", err)
 	}
-	text, err := json.Marshal(report)
-	if err != nil {
-		return nil, nil, fmt.Errorf("encode self-check: %w", err)
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if r.trial != nil {
+		return model.Try(ctx, r.trial(ctx), file, size, o)
 	}
-	return text, overlay, nil
-}
-
-// sameFile finds the version of the model that has this file; version 0 when none has.
-func (r *Registry) sameFile(ctx context.Context, name, sha string) (store.ModelVersion, error) {
-	models, err := r.records.ListModels(ctx)
-	if err != nil {
-		return store.ModelVersion{}, err
+	data := make([]byte, size)
+	if _, err := io.ReadFull(file, data); err != nil {
+		return e, fmt.Errorf("read model file: %w", err)
 	}
-	for _, m := range models {
-		for _, v := range m.Versions {
-			if m.Name == name && v.SHA256 == sha {
-				return v, nil
-			}
-		}
-	}
-	return store.ModelVersion{}, nil
-}
-
-// giveBack stores the file of a version again when it is not there any more as it
-// was. It returns store.ErrExists when it is.
-func (r *Registry) giveBack(ctx context.Context, v store.ModelVersion, data []byte) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.whole(ctx, v.SHA256) {
-		return fmt.Errorf("this file is %s@%d: %w", v.Model, v.Version, store.ErrExists)
-	}
-	if _, err := r.records.ModelVersion(ctx, v.Model, v.Version); err != nil {
-		return err // removed meanwhile
-	}
-	if _, _, err := r.blobs.Put(ctx, bytes.NewReader(data)); err != nil {
-		return fmt.Errorf("store model file: %w", err)
-	}
-	return nil
-}
-
-// whole says whether a file can be read and is the one that was stored.
-func (r *Registry) whole(ctx context.Context, sha string) bool {
-	file, _, err := r.blobs.Open(ctx, sha)
-	if err != nil {
-		return false
-	}
-	hash := sha256.New()
-	_, err = io.Copy(hash, file)
-	return errors.Join(err, file.Close()) == nil && hex.EncodeToString(hash.Sum(nil)) == sha
+	return model.Examine(ctx, r.runtime, data, o, r.check)
 }
 
 // Remove deletes a version and, when no other version has it, its file.

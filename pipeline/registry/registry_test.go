@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -111,7 +112,7 @@ func TestSelfCheckIsStored(t *testing.T) {
 }
 
 func TestRefusedFilesChangeNothing(t *testing.T) {
-	r, records, _ := open(t)
+	r, records, blobs := open(t)
 	for name, c := range map[string]struct {
 		model string
 		file  []byte
@@ -138,6 +139,9 @@ func TestRefusedFilesChangeNothing(t *testing.T) {
 			models, err := records.ListModels(t.Context())
 			require.NoError(t, err)
 			require.Empty(t, models)
+			require.NoError(t, blobs.Each(t.Context(), func(address string, _ int64) error {
+				return fmt.Errorf("blob %s was left", address)
+			}))
 		})
 	}
 }
@@ -203,7 +207,7 @@ func TestLostFileComesBack(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 
 	again, err := r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
-	require.NoError(t, err)
+	require.ErrorIs(t, err, store.ErrExists)
 	require.Equal(t, v, again, "it is the same version")
 	d, err := r.Load(t.Context(), v)
 	require.NoError(t, err)
@@ -211,6 +215,4 @@ func TestLostFileComesBack(t *testing.T) {
 	models, err := records.ListModels(t.Context())
 	require.NoError(t, err)
 	require.Len(t, models[0].Versions, 1)
-	_, err = r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
-	require.ErrorIs(t, err, store.ErrExists, "now there is nothing to heal")
 }

@@ -178,5 +178,5 @@ const (
 	maxJSONBytes  = 1 << 20
 	maxImageBytes = 32 << 20
 	maxVideoBytes = 2 << 30
-	maxModelBytes = 1 << 30
+	maxModelBytes = 1<<31 - 1
 )

@@ -72,7 +72,7 @@ func (s *server) routeModels() {
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}", "get-model", tag,
 		"Get a model", "One model with its versions.", 404), s.getModel)
 	add := operation(http.MethodPost, "/models", "add-model", tag,
-		"Add a model version", "Takes an ONNX file of at most 1 GiB and adds it as the newest version of the named model. "+
+		"Add a model version", "Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. "+
 			"The same file again answers 200 with the version that has it. 422 says why a file is not a detector.", 413, 415, 503, 507)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(s.huma, add, s.addModel)
