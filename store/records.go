@@ -56,6 +56,7 @@ type Model struct {
 	Tags        map[string]string
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	Count       int            // of its versions
 	Versions    []ModelVersion // filled by ListModels, newest first
 }
 

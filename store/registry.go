@@ -29,8 +29,8 @@ type Registry interface {
 	// AliasVersion returns the version that an alias names.
 	AliasVersion(ctx context.Context, model, alias string) (ModelVersion, error)
 	// SearchModels finds models, without their versions. Fields: name, label,
-	// created, updated; tag (with a key); of any of their versions alias, family and
-	// licence; and text, which is all of these in a row.
+	// created, updated, versions (how many there are); tag (with a key); of any of
+	// their versions alias, family and licence; and text, which is all of these in a row.
 	SearchModels(ctx context.Context, q Search) ([]Model, error)
 	// SearchVersions finds versions. Fields: name (the model's), label, version,
 	// run, source, family, licence, stage, sha256, created, updated; tag, alias.

@@ -13,7 +13,8 @@ import (
 
 const selectModels = `SELECT name, description, label, revision, created_us, updated_us,
 	(SELECT json_group_object(alias, version) FROM model_aliases a WHERE a.model = name),
-	(SELECT json_group_object(key, value) FROM model_tags t WHERE t.model = name AND t.version = 0)
+	(SELECT json_group_object(key, value) FROM model_tags t WHERE t.model = name AND t.version = 0),
+	(SELECT count(*) FROM model_versions v WHERE v.model = name)
 	FROM models m`
 
 // registered is true for the models that are there for people.
@@ -22,7 +23,7 @@ const registered = `(kept OR EXISTS (SELECT 1 FROM model_versions WHERE model = 
 func scanModel(r row) (m store.Model, err error) {
 	var created, updated int64
 	var aliases, tags string
-	err = r.Scan(&m.Name, &m.Description, &m.Label, &m.Revision, &created, &updated, &aliases, &tags)
+	err = r.Scan(&m.Name, &m.Description, &m.Label, &m.Revision, &created, &updated, &aliases, &tags, &m.Count)
 	m.CreatedAt, m.UpdatedAt = timeOf(created), timeOf(updated)
 	if err == nil {
 		err = errors.Join(unpack(aliases, &m.Aliases), unpack(tags, &m.Tags))
@@ -250,10 +251,11 @@ func (s *Store) SearchModels(ctx context.Context, q store.Search) ([]store.Model
 	f.add(registered)
 	return search(ctx, s.r, scanModel, "models", selectModels, "name", fields{
 		"name": "name", "label": "label", "created": "created_us / 1000", "updated": "updated_us / 1000",
-		"tag":     "(SELECT value FROM model_tags t WHERE t.model = name AND t.version = 0 AND t.key = ?)",
-		"alias":   "name IN (SELECT model FROM model_aliases WHERE alias %s)",
-		"family":  "name IN (SELECT model FROM model_versions WHERE family %s)",
-		"licence": "name IN (SELECT model FROM model_versions WHERE licence %s)",
+		"tag":      "(SELECT value FROM model_tags t WHERE t.model = name AND t.version = 0 AND t.key = ?)",
+		"versions": "(SELECT count(*) FROM model_versions v WHERE v.model = name)",
+		"alias":    "name IN (SELECT model FROM model_aliases WHERE alias %s)",
+		"family":   "name IN (SELECT model FROM model_versions WHERE family %s)",
+		"licence":  "name IN (SELECT model FROM model_versions WHERE licence %s)",
 		"text": `(name || ' ' || label || ' ' || description
 			|| coalesce((SELECT group_concat(' ' || alias, '') FROM model_aliases a WHERE a.model = name), '')
 			|| coalesce((SELECT group_concat(' ' || f, '') FROM (SELECT DISTINCT family || ' ' || licence AS f FROM model_versions v WHERE v.model = name)), '')

@@ -62,39 +62,25 @@ func (s *server) routeAliases() {
 		"Compare two versions", "What differs between two versions of a model, by field.", 404), s.diffVersions)
 }
 
-// findModels lists the models that all words of a query fit, with their versions.
-func (s *server) findModels(ctx context.Context, query string) ([]store.Model, error) {
-	words := strings.Fields(query)
-	if len(words) == 0 {
-		return s.Records.ListModels(ctx)
-	}
-	q := store.Search{Order: []store.Order{{Field: "name"}}}
-	for _, w := range words {
+// findModels finds models that all words of a query fit, by name, without their
+// versions: those after the name in after, limit at most.
+func (s *server) findModels(ctx context.Context, query, after string, limit int) ([]store.Model, error) {
+	q := store.Search{Order: []store.Order{{Field: "name"}}, Limit: limit, Terms: []store.Term{
+		{Field: "name", Op: ">", Value: after}, {Field: "versions", Op: ">", Value: 0.0},
+	}}
+	for _, w := range strings.Fields(query) {
 		// Words are plain: what LIKE takes as a pattern stands for one letter.
 		q.Terms = append(q.Terms, store.Term{Field: "text", Op: "ILIKE", Value: "%" + strings.ReplaceAll(w, "%", "_") + "%"})
 	}
-	models, err := s.Records.SearchModels(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, len(models))
-	for i, m := range models {
-		names[i] = m.Name
-	}
-	versions, err := s.Records.SearchVersions(ctx, store.Search{
-		Terms: []store.Term{{Field: "name", Op: "IN", Value: names}}, Order: []store.Order{{Field: "version", Desc: true}},
+	return s.Records.SearchModels(ctx, q)
+}
+
+// versions lists the versions of a model below the number before, newest first.
+func (s *server) versions(ctx context.Context, model string, before, limit int) ([]store.ModelVersion, error) {
+	return s.Records.SearchVersions(ctx, store.Search{
+		Terms: []store.Term{{Field: "name", Op: "=", Value: model}, {Field: "version", Op: "<", Value: float64(before)}},
+		Order: []store.Order{{Field: "version", Desc: true}}, Limit: limit,
 	})
-	if err != nil {
-		return nil, err
-	}
-	of := map[string][]store.ModelVersion{}
-	for _, v := range versions {
-		of[v.Model] = append(of[v.Model], v)
-	}
-	for i := range models {
-		models[i].Versions = of[models[i].Name]
-	}
-	return slices.DeleteFunc(models, func(m store.Model) bool { return len(m.Versions) == 0 }), nil
 }
 
 // filled is m, never nil.

@@ -34,14 +34,21 @@ type fixture struct {
 	spec    *huma.OpenAPI
 }
 
-func newFixture(t *testing.T) *fixture {
+// open returns an empty record store.
+func open(t testing.TB) store.Records {
 	t.Helper()
 	records, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, records.Close()) })
+	return records
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	records := open(t)
 	f := &fixture{World: apitest.New(t, records), t: t}
 	f.handler, f.spec = api.NewTested(f.Deps())
-	_, err = records.CreateClient(t.Context(), store.Client{ID: "default", Name: "Default"})
+	_, err := records.CreateClient(t.Context(), store.Client{ID: "default", Name: "Default"})
 	require.NoError(t, err)
 	_, err = f.World.Add(t.Context(), api.NewModel{Name: "default"}, strings.NewReader("ONNX default"))
 	require.NoError(t, err)

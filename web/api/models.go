@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,7 +24,8 @@ type Model struct {
 	Aliases     map[string]int    `json:"aliases" nullable:"false" doc:"Names of versions, such as champion, with the version each names."`
 	Tags        map[string]string `json:"tags" nullable:"false" doc:"For people and their tools."`
 	CreatedAt   Time              `json:"created_at" doc:"When its first version was added."`
-	Versions    []ModelVersion    `json:"versions" nullable:"false" doc:"Its versions, newest first."`
+	Count       int               `json:"version_count" example:"1" doc:"How many versions it has."`
+	Versions    []ModelVersion    `json:"versions" nullable:"false" doc:"Its newest versions, newest first: 10 in a list of models, else 100."`
 }
 
 // ModelVersion is one immutable model file.
@@ -54,6 +56,12 @@ type ModelInput struct {
 	Resize string `json:"resize" enum:"stretch,letterbox_top,letterbox_centre" doc:"How pictures are brought to that size."`
 }
 
+// How many versions come with their model: in a list, and alone.
+const (
+	listedVersions = 10
+	shownVersions  = 100
+)
+
 // ModelPath is the model in a path.
 type ModelPath struct {
 	ModelName string `path:"model_name" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"default" doc:"The model's name."`
@@ -68,9 +76,11 @@ type VersionPath struct {
 func (s *server) routeModels() {
 	const tag = "Models"
 	huma.Register(s.huma, operation(http.MethodGet, "/models", "list-models", tag,
-		"List models", "All models, by name, with their versions; with query, those that it fits."), s.listModels)
+		"List models", "All models, by name, each with its 10 newest versions; with query, those that it fits."), s.listModels)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}", "get-model", tag,
-		"Get a model", "One model with its versions.", 404), s.getModel)
+		"Get a model", "One model with its 100 newest versions.", 404), s.getModel)
+	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/versions", "list-model-versions", tag,
+		"List the versions of a model", "All versions of a model, newest first.", 404), s.listVersions)
 	add := operation(http.MethodPost, "/models", "add-model", tag,
 		"Add a model version", "Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. "+
 			"The same file again answers 200 with the version that has it. 422 says why a file is not a detector.", 413, 415, 503, 507)
@@ -90,19 +100,63 @@ func (s *server) listModels(ctx context.Context, in *struct {
 	Query string `query:"query" maxLength:"200" example:"yolox champion" doc:"Words that all occur in a model's name, description, tags (KEY=VALUE), aliases, or its versions' families and licences."`
 },
 ) (*listed[Model], error) {
-	models, err := s.findModels(ctx, in.Query)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	running, err := s.running(ctx, models)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	rows, next, err := window(models, in.Page, func(m store.Model) string { return m.Name })
+	after, err := in.after()
 	if err != nil {
 		return nil, err
 	}
-	return newList(rows, next, func(m store.Model) Model { return newModel(m, running) }), nil
+	models, err := s.findModels(ctx, in.Query, after, in.Limit+1)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	next := ""
+	if len(models) > in.Limit {
+		models = models[:in.Limit]
+		next = cursorAfter(models[in.Limit-1].Name)
+	}
+	for i, m := range models {
+		if models[i].Versions, err = s.versions(ctx, m.Name, math.MaxInt32, listedVersions); err != nil {
+			return nil, s.fail(ctx, err)
+		}
+	}
+	running, err := s.running(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return newList(models, next, func(m store.Model) Model { return newModel(m, running) }), nil
+}
+
+func (s *server) listVersions(ctx context.Context, in *struct {
+	ModelPath
+	Page
+},
+) (*listed[ModelVersion], error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	before := math.MaxInt32
+	if after != "" {
+		if before, err = strconv.Atoi(after); err != nil {
+			return nil, errCursor()
+		}
+	}
+	if _, err := s.Records.Model(ctx, in.ModelName, false); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	rows, err := s.versions(ctx, in.ModelName, before, in.Limit+1)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	next := ""
+	if len(rows) > in.Limit {
+		rows = rows[:in.Limit]
+		next = cursorAfter(strconv.Itoa(rows[in.Limit-1].Version))
+	}
+	running, err := s.running(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return newList(rows, next, func(v store.ModelVersion) ModelVersion { return newModelVersion(v, running) }), nil
 }
 
 func (s *server) getModel(ctx context.Context, in *ModelPath) (*answered[Model], error) {
@@ -178,17 +232,15 @@ func (s *server) deleteModelVersion(ctx context.Context, in *VersionPath) (*stru
 
 // model returns the model in its JSON form.
 func (s *server) model(ctx context.Context, name string) (Model, error) {
-	models, err := s.Records.ListModels(ctx)
+	m, err := s.Records.Model(ctx, name, false)
 	if err != nil {
 		return Model{}, err
 	}
-	for _, m := range models {
-		if m.Name == name {
-			running, err := s.running(ctx, models)
-			return newModel(m, running), err
-		}
+	if m.Versions, err = s.versions(ctx, name, math.MaxInt32, shownVersions); err != nil {
+		return Model{}, err
 	}
-	return Model{}, fmt.Errorf("model %s: %w", name, store.ErrNotFound)
+	running, err := s.running(ctx)
+	return newModel(m, running), err
 }
 
 // versionKey names one version of one model.
@@ -198,7 +250,7 @@ type versionKey struct {
 }
 
 // running tells for each model version on which cameras it is set to run.
-func (s *server) running(ctx context.Context, models []store.Model) (map[versionKey][]string, error) {
+func (s *server) running(ctx context.Context) (map[versionKey][]string, error) {
 	records, err := s.Records.ListRunningModels(ctx)
 	if err != nil {
 		return nil, err
@@ -208,14 +260,16 @@ func (s *server) running(ctx context.Context, models []store.Model) (map[version
 		return nil, err
 	}
 	newest := map[string]int{}
-	for _, m := range models {
-		if len(m.Versions) > 0 {
-			newest[m.Name] = m.Versions[0].Version
-		}
-	}
 	out := map[versionKey][]string{}
 	for _, c := range cameras {
 		e := s.effective(records, c.ClientID, c.ID)
+		if e.Version == 0 && newest[e.Model] == 0 {
+			v, err := s.Records.ModelVersion(ctx, e.Model, 0)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, err
+			}
+			newest[e.Model] = v.Version
+		}
 		if e.Version == 0 {
 			e.Version = newest[e.Model]
 		}
@@ -228,22 +282,25 @@ func (s *server) running(ctx context.Context, models []store.Model) (map[version
 func newModel(m store.Model, running map[versionKey][]string) Model {
 	out := Model{
 		Name: m.Name, Description: m.Description, Label: m.Label, Revision: m.Revision, CreatedAt: Time{m.CreatedAt},
-		Aliases: filled(m.Aliases), Tags: filled(m.Tags), Versions: make([]ModelVersion, 0, len(m.Versions)),
+		Aliases: filled(m.Aliases), Tags: filled(m.Tags), Count: m.Count, Versions: make([]ModelVersion, 0, len(m.Versions)),
 	}
 	for _, v := range m.Versions {
-		var c detect.Contract
-		_ = json.Unmarshal(v.Contract, &c) // written by this program; an unreadable one shows as empty
-		at := running[versionKey{m.Name, v.Version}]
-		out.Versions = append(out.Versions, ModelVersion{
-			Version: v.Version, SHA256: v.SHA256, Bytes: v.Size, Family: v.Family, Licence: v.Licence, Source: v.Source,
-			Labels: append([]string{}, c.Labels...), CreatedAt: Time{v.CreatedAt},
-			Lineage: newLineage(v), Check: newModelCheck(v), Running: append([]string{}, at...),
-			Description: v.Description, Aliases: append([]string{}, v.Aliases...), Tags: filled(v.Tags),
-			Input: ModelInput{
-				Width: c.Input.Width, Height: c.Input.Height, Layout: string(c.Input.Layout),
-				Colour: string(c.Input.Colour), Resize: string(c.Input.Resize),
-			},
-		})
+		out.Versions = append(out.Versions, newModelVersion(v, running))
 	}
 	return out
+}
+
+func newModelVersion(v store.ModelVersion, running map[versionKey][]string) ModelVersion {
+	var c detect.Contract
+	_ = json.Unmarshal(v.Contract, &c) // written by this program; an unreadable one shows as empty
+	return ModelVersion{
+		Version: v.Version, SHA256: v.SHA256, Bytes: v.Size, Family: v.Family, Licence: v.Licence, Source: v.Source,
+		Labels: append([]string{}, c.Labels...), CreatedAt: Time{v.CreatedAt},
+		Lineage: newLineage(v), Check: newModelCheck(v), Running: append([]string{}, running[versionKey{v.Model, v.Version}]...),
+		Description: v.Description, Aliases: append([]string{}, v.Aliases...), Tags: filled(v.Tags),
+		Input: ModelInput{
+			Width: c.Input.Width, Height: c.Input.Height, Layout: string(c.Input.Layout),
+			Colour: string(c.Input.Colour), Resize: string(c.Input.Resize),
+		},
+	}
 }

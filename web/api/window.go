@@ -13,12 +13,12 @@ import (
 // window cuts a page out of a list that the store gives whole, ordered by key.
 // The cursor is the last key of the page before.
 func window[T any](rows []T, p Page, key func(T) string) ([]T, string, error) {
-	if p.Cursor != "" {
-		last, err := base64.RawURLEncoding.DecodeString(p.Cursor)
-		if err != nil {
-			return nil, "", invalid("query.cursor", "the cursor is not one this API has given")
-		}
-		first := slices.IndexFunc(rows, func(r T) bool { return strings.Compare(key(r), string(last)) > 0 })
+	last, err := p.after()
+	if err != nil {
+		return nil, "", err
+	}
+	if last != "" {
+		first := slices.IndexFunc(rows, func(r T) bool { return strings.Compare(key(r), last) > 0 })
 		if first < 0 {
 			return nil, "", nil
 		}
@@ -28,7 +28,23 @@ func window[T any](rows []T, p Page, key func(T) string) ([]T, string, error) {
 		return rows, "", nil
 	}
 	rows = rows[:p.Limit]
-	return rows, base64.RawURLEncoding.EncodeToString([]byte(key(rows[len(rows)-1]))), nil
+	return rows, cursorAfter(key(rows[len(rows)-1])), nil
+}
+
+// after is the key that cursorAfter was given; "" at the beginning.
+func (p Page) after() (string, error) {
+	last, err := base64.RawURLEncoding.DecodeString(p.Cursor)
+	if err != nil {
+		return "", errCursor()
+	}
+	return string(last), nil
+}
+
+// cursorAfter is the cursor for what comes after a key.
+func cursorAfter(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
+
+func errCursor() error {
+	return invalid("query.cursor", "the cursor is not one this API has given")
 }
 
 // revisable documents the 412 of a change under a revision.

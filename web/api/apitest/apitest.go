@@ -40,7 +40,7 @@ type World struct {
 }
 
 // New returns a world around the records.
-func New(t *testing.T, records store.Records) *World {
+func New(t testing.TB, records store.Records) *World {
 	t.Helper()
 	return &World{
 		Records: records, Series: &Series{}, Blobs: &Blobs{m: map[string][]byte{}}, Log: &Log{},

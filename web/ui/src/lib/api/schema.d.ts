@@ -502,13 +502,13 @@ export interface paths {
         };
         /**
          * List models
-         * @description All models, by name, with their versions; with query, those that it fits.
+         * @description All models, by name, each with its 10 newest versions; with query, those that it fits.
          */
         get: operations["list-models"];
         put?: never;
         /**
          * Add a model version
-         * @description Takes an ONNX file of at most 1 GiB and adds it as the newest version of the named model. The same file again answers 200 with the version that has it. 422 says why a file is not a detector.
+         * @description Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. The same file again answers 200 with the version that has it. 422 says why a file is not a detector.
          */
         post: operations["add-model"];
         delete?: never;
@@ -526,7 +526,7 @@ export interface paths {
         };
         /**
          * Get a model
-         * @description One model with its versions.
+         * @description One model with its 100 newest versions.
          */
         get: operations["get-model"];
         put?: never;
@@ -581,6 +581,26 @@ export interface paths {
          * @description What differs between two versions of a model, by field.
          */
         get: operations["compare-model-versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the versions of a model
+         * @description All versions of a model, newest first.
+         */
+        get: operations["list-model-versions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2058,6 +2078,12 @@ export interface components {
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
         };
+        ListModelVersion: {
+            /** @description The items of this page. */
+            items: components["schemas"]["ModelVersion"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
         ListRecording: {
             /** @description The items of this page. */
             items: components["schemas"]["Recording"][];
@@ -2162,7 +2188,13 @@ export interface components {
             tags: {
                 [key: string]: string;
             };
-            /** @description Its versions, newest first. */
+            /**
+             * Format: int64
+             * @description How many versions it has.
+             * @example 1
+             */
+            version_count: number;
+            /** @description Its newest versions, newest first: 10 in a list of models, else 100. */
             versions: components["schemas"]["ModelVersion"][];
         };
         ModelAlias: {
@@ -5797,6 +5829,61 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListModelDifference"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-model-versions": {
+        parameters: {
+            query?: {
+                /** @description Where to go on: next of the answer before. */
+                cursor?: string;
+                /** @description Most items in the answer. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListModelVersion"];
                 };
             };
             /** @description Not Found */
