@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -150,6 +153,30 @@ func TestBrokenUploadIsNoModel(t *testing.T) {
 	r, _, _ := open(t)
 	_, err := r.Add(t.Context(), New{Name: "cut"}, iotest.TimeoutReader(strings.NewReader(strings.Repeat("x", 1<<20))))
 	require.ErrorContains(t, err, "read model")
+}
+
+// TestMemoryDoesNotGrowWithTheFile adds a file of 256 MiB that is tried in another
+// process, which reads it and says that it is none.
+func TestMemoryDoesNotGrowWithTheFile(t *testing.T) {
+	r, _, _ := open(t)
+	r.Isolate(func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, "sh", "-c", `cat >/dev/null; echo '{"error":"no model"}'`)
+	})
+	const size = 256 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := r.Add(t.Context(), New{Name: "large"}, io.LimitReader(zeros{}, size))
+	runtime.ReadMemStats(&after)
+	require.EqualError(t, err, "no model", "it was read to its end")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(size/16), "bytes allocated in all")
+}
+
+// zeros is a file without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // TestProviderThatDoesNotWork opens a model on a provider that this library does not

@@ -3,6 +3,7 @@ package crash
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -139,16 +140,28 @@ func requireKept(t *testing.T, dir string, acks []ack) {
 
 	gone := map[string]bool{}
 	for _, a := range acks {
-		gone[a.ID] = gone[a.ID] || a.Kind == "removed"
+		gone[a.ID] = gone[a.ID] || a.Kind == "removed" || a.Kind == "unversioned"
 	}
-	runs := map[string]string{}
+	runs, champions := map[string]string{}, map[string]int{}
 	for _, a := range acks {
+		if a.Kind == "version" && gone[a.ID] {
+			continue
+		}
 		if err := s.requireOne(t, a); err != nil {
 			t.Fatalf("%s %s was acknowledged: %v", a.Kind, a.ID, err)
 		}
 		if a.Kind == "running" {
 			runs["door"+strings.Split(a.ID[1:], "-")[0]] = a.ID
 		}
+		if a.Kind == "champion" {
+			champions[strings.Split(a.ID, "-")[0]] = number(t, a.ID)
+		}
+	}
+	for model, version := range champions {
+		v, err := s.records.AliasVersion(t.Context(), model, "champion")
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, v.Version, version, "the champion of %s", model)
+		require.LessOrEqual(t, v.Version, version+1)
 	}
 	for camera, model := range runs { // the last one told, or one after it
 		got, err := s.records.RunningModel(t.Context(), "a", camera)
@@ -203,7 +216,22 @@ func (s *stores) requireOne(t *testing.T, a ack) error {
 		v, err := s.records.ModelVersion(ctx, a.ID, 1)
 		require.Equal(t, a.File, v.SHA256)
 		return err
-	case "running": // see requireKept
+	case "version":
+		v, err := s.records.ModelVersion(ctx, a.ID[:strings.LastIndexByte(a.ID, '-')], number(t, a.ID))
+		if errors.Is(err, store.ErrNotFound) {
+			// It may have been deleted without anybody being told: that is how the writer ended.
+			newest, err := s.records.AliasVersion(ctx, a.ID[:strings.LastIndexByte(a.ID, '-')], "champion")
+			require.NoError(t, err)
+			require.Equal(t, newest.Version-2, number(t, a.ID))
+			return nil
+		}
+		require.Equal(t, a.File, v.SHA256)
+		return err
+	case "unversioned":
+		_, err := s.records.ModelVersion(ctx, a.ID[:strings.LastIndexByte(a.ID, '-')], number(t, a.ID))
+		require.ErrorIs(t, err, store.ErrNotFound, "%s", a.ID)
+		return nil
+	case "running", "champion": // see requireKept
 		return nil
 	case "result":
 		r, err := s.records.Result(ctx, a.ID)

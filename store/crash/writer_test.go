@@ -86,7 +86,7 @@ func write(dir, round string) int {
 	tell("camera", camera, "")
 	var group sync.WaitGroup
 	w := writer{s, camera}
-	for _, work := range []func(context.Context, string) error{w.camera, w.model, w.result, w.brief, w.segment, w.old, w.events} {
+	for _, work := range []func(context.Context, string) error{w.camera, w.model, w.registry, w.result, w.brief, w.segment, w.old, w.events} {
 		group.Go(func() {
 			for i := 0; ; i++ {
 				if err := work(ctx, fmt.Sprintf("%s-%d", round, i)); err != nil {
@@ -146,6 +146,38 @@ func (w writer) model(ctx context.Context, id string) error {
 	}
 	tell("running", "m"+id, "")
 	return nil
+}
+
+// registry uploads versions of one model, promotes each, and deletes those that
+// are two behind.
+func (w writer) registry(ctx context.Context, id string) error {
+	round, _, _ := strings.Cut(id, "-")
+	sha, size, err := w.blobs.Put(ctx, strings.NewReader(strings.Repeat("version "+id, 1<<14)))
+	if err != nil {
+		return err
+	}
+	v, err := w.records.AddModelVersion(ctx, store.Model{Name: "reg" + round}, store.ModelVersion{SHA256: sha, Size: size})
+	if err != nil {
+		return err
+	}
+	name := func(version int) string { return fmt.Sprintf("%s-%d", v.Model, version) }
+	tell("version", name(v.Version), sha)
+	if err := w.records.SetAlias(ctx, v.Model, "champion", v.Version, v.Version-1); err != nil {
+		return err
+	}
+	tell("champion", name(v.Version), "")
+	if v.Version < 3 {
+		return nil
+	}
+	old, err := w.records.ModelVersion(ctx, v.Model, v.Version-2)
+	if err != nil {
+		return err
+	}
+	if err := w.records.DeleteModelVersion(ctx, v.Model, old.Version); err != nil {
+		return err
+	}
+	tell("unversioned", name(old.Version), "")
+	return w.blobs.Delete(ctx, old.SHA256)
 }
 
 func (w writer) result(ctx context.Context, id string) error {

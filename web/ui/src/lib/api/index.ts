@@ -121,7 +121,12 @@ export const events = (q: Span & { kind?: string; limit?: number; cursor?: strin
   list<t.LogEvent>("/events", { ...q }, signal);
 
 export const models = {
-  list: (signal?: Signal) => all<t.Model>("/models", {}, 5000, signal),
+  /** All models that the words fit, each with its newest versions. */
+  list: (signal?: Signal, words = "") => all<t.Model>("/models", { query: words }, 5000, signal),
+  /** The newest versions of a model, max at most. */
+  versions: (model: string, max: number, signal?: Signal) => all<t.ModelVersion>(`/models/${id(model)}/versions`, {}, max, signal),
+  diff: (model: string, from: number, to: number, signal?: Signal) =>
+    list<t.ModelDifference>(`/models/${id(model)}/diff`, { from, to }, signal).then((l) => l.items),
   add: (q: { name: string; description?: string; licence?: string; source?: string }, file: Blob, p: (v: number) => void) =>
     upload<t.Model>("/models", q, new Blob([file], { type: "application/octet-stream" }), p),
   removeVersion: (model: string, version: number) =>
