@@ -68,7 +68,7 @@ func (s *server) findModels(ctx context.Context, query, after string, limit int)
 	q := store.Search{Order: []store.Order{{Field: "name"}}, Limit: limit, Terms: []store.Term{
 		{Field: "name", Op: ">", Value: after}, {Field: "versions", Op: ">", Value: 0.0},
 	}}
-	for _, w := range strings.Fields(query) {
+	for w := range strings.FieldsSeq(query) {
 		// Words are plain: what LIKE takes as a pattern stands for one letter.
 		q.Terms = append(q.Terms, store.Term{Field: "text", Op: "ILIKE", Value: "%" + strings.ReplaceAll(w, "%", "_") + "%"})
 	}
