@@ -39,6 +39,7 @@ type Camera struct {
 	RecordBefore, RecordAfter time.Duration
 	Keep                      time.Duration // age of recordings that go; 0 takes the default
 	KeepBytes                 int64         // size of all its recordings, the oldest go first; 0 is no limit of its own
+	NoAudio                   bool          // its sound is not even asked for
 	Loop                      bool          // files only: start again at the end
 	Demo                      bool          // belongs to the built-in demo
 	Revision                  int64
@@ -121,6 +122,8 @@ type Segment struct {
 	Height    int
 	Clock     string        // how Start was obtained: rtcp, arrival or file
 	TimeError time.Duration // half-width of the interval Start is known to lie in
+	Audio     string        // codec of its sound: aac, opus, pcmu or pcma; empty when there is none
+	AudioTime time.Duration // how much of it there is; less than the segment's length where it has holes
 	// Holes are spans within the segment in which nothing came. They are taken by
 	// AddSegment, for the ledger, and not given back.
 	Holes []Range

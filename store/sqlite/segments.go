@@ -10,12 +10,14 @@ import (
 	"detectd/store"
 )
 
-const selectSegments = `SELECT id, camera_id, start_us, end_us, path, bytes, frames, codec, width, height, clock, time_error_us FROM segments`
+const selectSegments = `SELECT id, camera_id, start_us, end_us, path, bytes, frames, codec, width, height, clock, time_error_us, audio, audio_us FROM segments`
 
 func scanSegment(r row) (g store.Segment, err error) {
-	var start, end, timeError int64
-	err = r.Scan(&g.ID, &g.CameraID, &start, &end, &g.Path, &g.Bytes, &g.Frames, &g.Codec, &g.Width, &g.Height, &g.Clock, &timeError)
+	var start, end, timeError, audio int64
+	err = r.Scan(&g.ID, &g.CameraID, &start, &end, &g.Path, &g.Bytes, &g.Frames, &g.Codec, &g.Width, &g.Height, &g.Clock, &timeError,
+		&g.Audio, &audio)
 	g.Start, g.End, g.TimeError = timeOf(start), timeOf(end), time.Duration(timeError)*time.Microsecond
+	g.AudioTime = micro(audio)
 	return g, err
 }
 
@@ -35,13 +37,14 @@ func (s *Store) AddSegment(ctx context.Context, g store.Segment) (store.Segment,
 		return store.Segment{}, fmt.Errorf("add %s: it is %v long, at most %v can be kept in one", what, length, store.MaxSegment)
 	}
 	g.Start, g.End, g.TimeError = stored(g.Start), stored(g.End), g.TimeError.Truncate(time.Microsecond)
+	g.AudioTime = g.AudioTime.Truncate(time.Microsecond)
 	err := s.together(ctx, "add "+what, func(ctx context.Context, tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, `INSERT INTO segments
-			(camera_id, start_us, end_us, path, bytes, frames, codec, width, height, clock, time_error_us)
-			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE NOT EXISTS (SELECT 1 FROM garbage WHERE path = ?4)
+			(camera_id, start_us, end_us, path, bytes, frames, codec, width, height, clock, time_error_us, audio, audio_us)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 WHERE NOT EXISTS (SELECT 1 FROM garbage WHERE path = ?4)
 			RETURNING id`,
 			g.CameraID, micros(g.Start), micros(g.End), g.Path, g.Bytes, g.Frames, g.Codec, g.Width, g.Height, g.Clock,
-			g.TimeError.Microseconds()).Scan(&g.ID)
+			g.TimeError.Microseconds(), g.Audio, g.AudioTime.Microseconds()).Scan(&g.ID)
 		switch {
 		case isDuplicate(err) || errors.Is(err, sql.ErrNoRows):
 			return exists(what)

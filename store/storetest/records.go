@@ -71,7 +71,7 @@ func addCamera(t *testing.T, s store.Records, clientID, id string) store.Camera 
 	t.Helper()
 	c, err := s.CreateCamera(t.Context(), store.Camera{
 		ID: id, ClientID: clientID, Name: "Camera " + id, URL: "rtsp://10.0.0.1/" + id, Username: "admin", Password: "s3cret",
-		Transport: "tcp", Enabled: true, Record: "continuous", DetectFPS: 2.5, Loop: true, Demo: true,
+		Transport: "tcp", Enabled: true, Record: "continuous", DetectFPS: 2.5, NoAudio: true, Loop: true, Demo: true,
 		RecordBefore: 5 * time.Second, RecordAfter: 10 * time.Second, Keep: 24 * time.Hour, KeepBytes: 1 << 40,
 	})
 	require.NoError(t, err)
@@ -92,6 +92,7 @@ func addSegment(t *testing.T, s store.Records, camera string, start time.Time, l
 	g, err := s.AddSegment(t.Context(), store.Segment{
 		CameraID: camera, Start: start, End: start.Add(length), Path: fmt.Sprintf("%s/%d.mp4", camera, start.UnixMicro()),
 		Bytes: 1000, Frames: 30, Codec: "h264", Width: 1920, Height: 1080, Clock: "rtcp", TimeError: 1500 * time.Microsecond,
+		Audio: "aac", AudioTime: length,
 	})
 	require.NoError(t, err)
 	return g

@@ -27,7 +27,7 @@ func TestFragmentsAreThoseOfALibrary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer
 			var want seekablebuffer.Buffer
-			f := newFragments(&got, c.prefixed)
+			f := newFragments(&got)
 			for n := range uint32(4) { // the buffers are reused
 				var ours []sample
 				var theirs []*fmp4.Sample
@@ -45,7 +45,7 @@ func TestFragmentsAreThoseOfALibrary(t *testing.T) {
 							break
 						}
 					}
-					s.size = f.sizeOf(s.nals)
+					s.size = sizeOf(s.nals, c.prefixed)
 					payload := s.nals[0]
 					if c.prefixed {
 						var err error
@@ -57,10 +57,16 @@ func TestFragmentsAreThoseOfALibrary(t *testing.T) {
 				}
 				dts := uint64(n) << 33
 				before := got.Len()
-				size, err := f.write(n, int64(dts), ours)
+				runs := []run{{1, int64(dts), ours, c.prefixed}}
+				part := fmp4.Part{SequenceNumber: n, Tracks: []*fmp4.PartTrack{{ID: 1, BaseTime: dts, Samples: theirs}}}
+				if n%2 == 1 { // sound comes with it
+					heard := []byte("beep")
+					runs = append(runs, run{2, 7, []sample{{nals: [][]byte{heard}, size: 4, duration: 1024, key: true}}, false})
+					part.Tracks = append(part.Tracks, &fmp4.PartTrack{ID: 2, BaseTime: 7, Samples: []*fmp4.Sample{{Duration: 1024, Payload: heard}}})
+				}
+				size, err := f.write(n, runs...)
 				require.NoError(t, err)
 				require.EqualValues(t, got.Len()-before, size)
-				part := fmp4.Part{SequenceNumber: n, Tracks: []*fmp4.PartTrack{{ID: 1, BaseTime: dts, Samples: theirs}}}
 				want.Reset()
 				require.NoError(t, part.Marshal(&want))
 				require.True(t, bytes.Equal(want.Bytes(), got.Bytes()[before:]), "fragment %d differs", n)
@@ -86,9 +92,9 @@ func (d *full) Write(b []byte) (int, error) {
 func TestFragmentTellsOfADiskThatIsFull(t *testing.T) {
 	nal := make([]byte, 20_000)
 	for _, room := range []int{0, 50, 30_000, 100_000} {
-		f := newFragments(&full{room}, true)
-		one := sample{nals: [][]byte{nal}, size: f.sizeOf([][]byte{nal}), key: true}
-		_, err := f.write(0, 0, []sample{one, one, one, one, one, one})
+		f := newFragments(&full{room})
+		one := sample{nals: [][]byte{nal}, size: sizeOf([][]byte{nal}, true), key: true}
+		_, err := f.write(0, run{1, 0, []sample{one, one, one, one, one, one}, true})
 		require.ErrorIs(t, err, errFull, room)
 	}
 }

@@ -13,15 +13,18 @@ type queue struct {
 	mu       sync.Mutex // guards what follows
 	items    []item
 	bytes    int
+	sounds   int
 	maxBytes int
 	maxUnits int
 	full     bool // units are refused until a key frame fits
 }
 
-// item is a unit, or a format when format is set.
+// item is a unit, or one of the others when it is set.
 type item struct {
-	format *pipeline.Format
-	unit   pipeline.Unit
+	format      *pipeline.Format
+	soundFormat *pipeline.SoundFormat
+	sound       *pipeline.Sound
+	unit        pipeline.Unit
 }
 
 func (q *queue) init(maxBytes, maxUnits int) {
@@ -43,7 +46,7 @@ func (q *queue) format(f pipeline.Format) {
 func (q *queue) unit(u pipeline.Unit) bool {
 	n := u.Bytes()
 	q.mu.Lock()
-	room := q.bytes+n <= q.maxBytes && len(q.items) < q.maxUnits
+	room := q.bytes+n <= q.maxBytes && len(q.items)-q.sounds < q.maxUnits
 	q.full = !room || q.full && !u.Key
 	if q.full {
 		q.mu.Unlock()
@@ -56,11 +59,33 @@ func (q *queue) unit(u pipeline.Unit) bool {
 	return true
 }
 
+func (q *queue) soundFormat(f pipeline.SoundFormat) {
+	q.mu.Lock()
+	q.items = append(q.items, item{soundFormat: &f})
+	q.mu.Unlock()
+	q.signal()
+}
+
+// sound adds s, or leaves it out where there is no room. It takes none that video
+// would need: a place for each unit stays, and a share of the bytes.
+func (q *queue) sound(s pipeline.Sound) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sounds < q.maxUnits && q.bytes+len(s.Data) <= q.maxBytes-q.maxBytes/soundShare {
+		q.items = append(q.items, item{sound: &s})
+		q.bytes += len(s.Data)
+		q.sounds++
+	}
+}
+
+// soundShare is the part of the bytes that sound leaves to the video.
+const soundShare = 16
+
 func (q *queue) take() []item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items := q.items
-	q.items, q.bytes = nil, 0
+	q.items, q.bytes, q.sounds = nil, 0, 0
 	return items
 }
 

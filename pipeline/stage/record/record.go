@@ -61,8 +61,11 @@ type Recorder struct {
 	format   pipeline.Format
 	next     *pipeline.Format // from the next unit on
 	segment  *segment         // nil while no file is open
-	begun    bool             // a file was tried: units that wait for a key frame are losses
-	cut      bool             // the next key frame starts a new file
+	sound    pipeline.SoundFormat
+	parted   *segment      // has all its units and waits for the rest of its sound; nil: none
+	partedAt time.Duration // where it ends, on the timeline
+	begun    bool          // a file was tried: units that wait for a key frame are losses
+	cut      bool          // the next key frame starts a new file
 	last     pipeline.Unit
 	lastStep time.Duration // from the unit before to last
 	lastSeen time.Time
@@ -188,8 +191,15 @@ func (r *Recorder) handle(it item) {
 		r.next = it.format
 		return
 	}
+	if it.soundFormat != nil || it.sound != nil {
+		r.handleSound(it)
+		return
+	}
 	u := it.unit
 	r.lastSeen = time.Now()
+	if r.parted != nil && u.PTS-r.partedAt > soundPatience {
+		r.finishParted()
+	}
 	step := u.DTS - r.last.DTS
 	if r.next != nil {
 		r.finishBefore(u, step)
@@ -253,8 +263,8 @@ func (r *Recorder) follow(u pipeline.Unit, step time.Duration) {
 	case step < -jump, u.DTS-r.segment.first.DTS > longest:
 		// The timeline began anew, or no key frame comes: what follows does not fit in.
 		r.finish(0)
-	case u.Key && (r.cut || full):
-		r.finishBefore(u, step)
+	case u.Key && (r.cut || full || r.soundChanged()):
+		r.part(u, step)
 	}
 }
 
@@ -280,7 +290,7 @@ func (r *Recorder) start(u pipeline.Unit) bool {
 		r.dropped(1)
 		return false
 	}
-	s, err := create(r.cfg.Root, r.cfg.CameraID, r.format, u)
+	s, err := create(r.cfg.Root, r.cfg.CameraID, r.format, r.sound, u)
 	if err != nil {
 		r.diskFailed(err)
 		r.dropped(1)
@@ -293,12 +303,17 @@ func (r *Recorder) start(u pipeline.Unit) bool {
 // finish completes the open file; next is the time from its last unit to the
 // first of the file after it, 0 when there is none.
 func (r *Recorder) finish(next time.Duration) {
+	r.finishParted()
 	if r.segment == nil {
 		return
 	}
 	s := r.segment
 	r.segment, r.cut = nil, false
 	r.growing.Store(nil)
+	r.complete(s, next)
+}
+
+func (r *Recorder) complete(s *segment, next time.Duration) {
 	row, err := s.finish(next)
 	if err != nil {
 		r.diskFailed(err)
@@ -312,6 +327,7 @@ func (r *Recorder) finish(next time.Duration) {
 
 // diskFailed gives the open file up, keeping what is whole of it.
 func (r *Recorder) diskFailed(err error) {
+	r.finishParted()
 	text := err.Error()
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		text = pipeline.DiskFull

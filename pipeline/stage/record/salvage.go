@@ -21,6 +21,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"detectd/pipeline"
+	"detectd/pipeline/soundtrack"
 	"detectd/store"
 )
 
@@ -138,6 +139,12 @@ func salvage(root, cameraID, file string) (store.Segment, error) {
 	if err := f.Truncate(c.good); err != nil {
 		return store.Segment{}, err
 	}
+	if c.rate > 0 && c.heard == 0 { // see segment.publish
+		soundtrack.Remove(c.head)
+		if _, err := f.WriteAt(c.head, 0); err != nil {
+			return store.Segment{}, err
+		}
+	}
 	if err := f.Sync(); err != nil {
 		return store.Segment{}, err
 	}
@@ -145,6 +152,9 @@ func salvage(root, cameraID, file string) (store.Segment, error) {
 		CameraID: cameraID, Start: n.start, End: n.start.Add(min(duration(c.end), store.MaxSegment)), Path: n.path(cameraID),
 		Bytes: c.good, Frames: c.frames, Codec: string(c.codec), Width: c.width, Height: c.height,
 		Clock: n.clock, TimeError: n.timeError,
+	}
+	if c.heard > 0 {
+		row.Audio, row.AudioTime = string(c.audio), min(c.heard, row.End.Sub(row.Start))
 	}
 	return row, place(root, file, row.Path)
 }
@@ -156,6 +166,10 @@ type content struct {
 	end           int64 // latest presentation time plus duration, from the first frame's, in ticks
 	codec         pipeline.Codec
 	width, height int
+	head          []byte
+	audio         pipeline.Codec
+	rate          uint32        // of the sound; 0: it has no such track
+	heard         time.Duration // of the sound
 }
 
 // maxHead bounds the boxes that are read into memory; media data is skipped.
@@ -190,7 +204,11 @@ func inspect(f *os.File) (content, error) {
 		}
 		switch kind {
 		case "moov":
-			if !c.readInit(io.NewSectionReader(f, 0, at+size)) {
+			c.head = make([]byte, at+size)
+			if _, err := f.ReadAt(c.head, 0); err != nil {
+				return c, err
+			}
+			if !c.readInit() {
 				return c, nil
 			}
 		case "moof":
@@ -208,10 +226,17 @@ func inspect(f *os.File) (content, error) {
 	}
 }
 
-func (c *content) readInit(r io.ReadSeeker) bool {
+func (c *content) readInit() bool {
 	var init fmp4.Init
-	if err := init.Unmarshal(r); err != nil || len(init.Tracks) != 1 || init.Tracks[0].TimeScale != clock {
+	known := bytes.Clone(c.head)
+	soundtrack.FromFile(known)
+	if err := init.Unmarshal(bytes.NewReader(known)); err != nil || len(init.Tracks) == 0 || init.Tracks[0].TimeScale != clock {
 		return false
+	}
+	for _, t := range init.Tracks[1:] {
+		if t.ID == soundTrack {
+			c.audio, c.rate = soundtrack.Name(t.Codec), t.TimeScale
+		}
 	}
 	switch codec := init.Tracks[0].Codec.(type) {
 	case *codecs.H264:
@@ -238,6 +263,7 @@ func (c *content) readInit(r io.ReadSeeker) bool {
 // presentation time of the file's first sample.
 func (c *content) addFragment(moof []byte, first *bool, origin *int64) bool {
 	boxes, err := amp4.ExtractBoxesWithPayload(bytes.NewReader(moof), nil, []amp4.BoxPath{
+		{amp4.BoxTypeMoof(), amp4.BoxTypeTraf(), amp4.BoxTypeTfhd()},
 		{amp4.BoxTypeMoof(), amp4.BoxTypeTraf(), amp4.BoxTypeTfdt()},
 		{amp4.BoxTypeMoof(), amp4.BoxTypeTraf(), amp4.BoxTypeTrun()},
 	})
@@ -245,11 +271,18 @@ func (c *content) addFragment(moof []byte, first *bool, origin *int64) bool {
 		return false
 	}
 	var dts int64
+	track := uint32(videoTrack)
 	for _, b := range boxes {
 		switch b := b.Payload.(type) {
+		case *amp4.Tfhd:
+			track = b.TrackID
 		case *amp4.Tfdt:
 			dts = int64(b.BaseMediaDecodeTimeV1)
 		case *amp4.Trun:
+			if track != videoTrack {
+				c.hear(b)
+				continue
+			}
 			for _, e := range b.Entries {
 				pts := dts + int64(e.SampleCompositionTimeOffsetV1)
 				if *first {
@@ -262,6 +295,16 @@ func (c *content) addFragment(moof []byte, first *bool, origin *int64) bool {
 		}
 	}
 	return true
+}
+
+// hear counts sound, holes in it included.
+func (c *content) hear(run *amp4.Trun) {
+	if c.rate == 0 {
+		return
+	}
+	for _, e := range run.Entries {
+		c.heard += time.Duration(float64(e.SampleDuration) / float64(c.rate) * float64(time.Second))
+	}
 }
 
 // parseName reads the name of a complete file.

@@ -30,10 +30,12 @@ func TestNames(t *testing.T) {
 }
 
 func FuzzInspect(f *testing.F) {
-	s, err := create(f.TempDir(), "door", pipeline.Format{Codec: pipeline.MJPEG, Width: 64, Height: 48}, pipeline.Unit{Key: true, NALs: [][]byte{{1, 2, 3}}})
+	s, err := create(f.TempDir(), "door", pipeline.Format{Codec: pipeline.MJPEG, Width: 64, Height: 48},
+		pipeline.SoundFormat{Codec: pipeline.PCMU, Rate: 8000, Channels: 1}, pipeline.Unit{Key: true, NALs: [][]byte{{1, 2, 3}}})
 	require.NoError(f, err)
 	for i := range 5 {
 		require.NoError(f, s.add(pipeline.Unit{Key: true, DTS: time.Duration(i) * time.Second, PTS: time.Duration(i) * time.Second, NALs: [][]byte{{1, 2, 3}}}))
+		require.True(f, s.addSound(pipeline.Sound{PTS: time.Duration(i) * time.Second, Samples: 160, Data: []byte{4, 5}}, s.sound.format))
 	}
 	row, err := s.finish(0)
 	require.NoError(f, err)

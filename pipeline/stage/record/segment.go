@@ -13,6 +13,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
 
 	"detectd/pipeline"
+	"detectd/pipeline/soundtrack"
 	"detectd/store"
 )
 
@@ -36,6 +37,8 @@ type segment struct {
 	first   pipeline.Unit
 	codec   pipeline.Codec
 	coded   *fragments
+	sound   *sound // nil: none comes
+	head    []byte // of the file
 	sample  sample // the newest, whose duration is not known yet
 	open    bool   // there is one
 	dts     int64  // of sample
@@ -50,34 +53,43 @@ type segment struct {
 	until   time.Time // when what follows begins, if that is known
 }
 
-// create opens a file for units of format f that begins with u, a key frame.
-func create(root, cameraID string, f pipeline.Format, u pipeline.Unit) (*segment, error) {
+// create opens a file for units of format f that begins with u, a key frame, and
+// for the sound that comes with them.
+func create(root, cameraID string, f pipeline.Format, heard pipeline.SoundFormat, u pipeline.Unit) (*segment, error) {
 	track, err := describe(f, u)
 	if err != nil {
 		return nil, err
 	}
 	var head seekablebuffer.Buffer
-	init := fmp4.Init{Tracks: []*fmp4.InitTrack{{ID: 1, TimeScale: clock, Codec: track.codec}}}
+	init := fmp4.Init{Tracks: []*fmp4.InitTrack{{ID: videoTrack, TimeScale: clock, Codec: track.codec}}}
+	sound := newSound(heard)
+	if sound != nil {
+		init.Tracks = append(init.Tracks, sound.describe())
+	}
 	if err := init.Marshal(&head); err != nil {
 		return nil, fmt.Errorf("describe %s stream: %w", f.Codec, err)
 	}
+	soundtrack.ToFile(head.Bytes())
 	n := nameOf(u)
 	dir := filepath.Join(root, cameraID)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("create folder of camera: %w", err)
 	}
-	s := &segment{root: root, temp: filepath.Join(dir, n.String()+tempSuffix), first: u, codec: f.Codec, row: store.Segment{
-		CameraID: cameraID, Start: n.start, Path: n.path(cameraID),
-		Codec: string(f.Codec), Width: track.width, Height: track.height, Clock: n.clock, TimeError: n.timeError,
-	}}
+	s := &segment{
+		root: root, temp: filepath.Join(dir, n.String()+tempSuffix), first: u, codec: f.Codec, sound: sound, head: head.Bytes(),
+		row: store.Segment{
+			CameraID: cameraID, Start: n.start, Path: n.path(cameraID),
+			Codec: string(f.Codec), Width: track.width, Height: track.height, Clock: n.clock, TimeError: n.timeError,
+		},
+	}
 	if s.file, err = os.OpenFile(s.temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640); err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	if err := s.write(head.Bytes()); err != nil {
+	if err := s.write(s.head); err != nil {
 		_ = s.discard()
 		return nil, err
 	}
-	s.coded = newFragments(s.file, f.Codec != pipeline.MJPEG)
+	s.coded = newFragments(s.file)
 	s.flushed = 0 // a file without a fragment is worth nothing
 	return s, nil
 }
@@ -109,10 +121,13 @@ func (s *segment) add(u pipeline.Unit) error {
 		}
 	}
 	offset := max(0, ticks(u.PTS-s.first.DTS)-dts)
-	s.sample = sample{nals: u.NALs, size: s.coded.sizeOf(u.NALs), offset: int32(min(offset, math.MaxInt32)), key: u.Key}
+	s.sample = sample{nals: u.NALs, size: sizeOf(u.NALs, s.prefixed()), offset: int32(min(offset, math.MaxInt32)), key: u.Key}
 	s.open, s.dts = true, dts
 	return nil
 }
+
+// prefixed says that units are NAL units with their lengths in front.
+func (s *segment) prefixed() bool { return s.codec != pipeline.MJPEG }
 
 // close ends the newest sample, which lasts for d ticks.
 func (s *segment) close(d int64) {
@@ -126,10 +141,17 @@ func (s *segment) close(d int64) {
 
 // flush writes the closed samples as one fragment.
 func (s *segment) flush() error {
-	if len(s.part) == 0 {
+	runs := make([]run, 0, 2)
+	if len(s.part) > 0 {
+		runs = append(runs, run{videoTrack, s.partDTS, s.part, s.prefixed()})
+	}
+	if s.sound != nil && len(s.sound.part) > 0 {
+		runs = append(runs, run{soundTrack, s.sound.partDTS, s.sound.part, false})
+	}
+	if len(runs) == 0 {
 		return nil
 	}
-	n, err := s.coded.write(s.parts, s.partDTS, s.part)
+	n, err := s.coded.write(s.parts, runs...)
 	if err != nil {
 		return fmt.Errorf("write segment: %w", err)
 	}
@@ -139,6 +161,9 @@ func (s *segment) flush() error {
 	s.flushed, s.whole = s.row.Bytes, s.end
 	clear(s.part) // the coded video can go
 	s.part = s.part[:0]
+	if s.sound != nil {
+		s.sound.flushed(&s.row)
+	}
 	return nil
 }
 
@@ -150,10 +175,9 @@ func (s *segment) soFar() *store.Segment {
 	return &row
 }
 
-// finish writes what is left and makes the file durable under its final name.
-// next is how long the last unit lasts, 0 when that is not known. When it fails
-// after some fragments were written, the row describes those.
-func (s *segment) finish(next time.Duration) (store.Segment, error) {
+// seal writes all units. next is how long the last one lasts, 0 when that is not
+// known. Only sound can be added afterwards.
+func (s *segment) seal(next time.Duration) error {
 	if s.open {
 		d := int64(s.last)
 		if d == 0 {
@@ -164,7 +188,17 @@ func (s *segment) finish(next time.Duration) (store.Segment, error) {
 		}
 		s.close(d)
 	}
-	if err := s.flush(); err != nil {
+	return s.flush()
+}
+
+// finish writes what is left and makes the file durable under its final name.
+// next is as in seal. When it fails after some fragments were written, the row
+// describes those.
+func (s *segment) finish(next time.Duration) (store.Segment, error) {
+	if s.sound != nil {
+		s.sound.end()
+	}
+	if err := s.seal(next); err != nil {
 		row, _ := s.rescue()
 		return row, err
 	}
@@ -189,8 +223,12 @@ func (s *segment) publish() (store.Segment, error) {
 	if s.until.After(s.row.Start) && s.until.Before(s.row.End) {
 		s.row.End = s.until
 	}
-	err := s.file.Sync()
-	err = errors.Join(err, s.file.Close())
+	var err error
+	if s.sound != nil && s.row.Audio == "" { // a track without sound keeps some players waiting for it
+		soundtrack.Remove(s.head)
+		_, err = s.file.WriteAt(s.head, 0)
+	}
+	err = errors.Join(err, s.file.Sync(), s.file.Close())
 	if err == nil {
 		err = place(s.root, s.temp, s.row.Path)
 	}
