@@ -9,7 +9,7 @@ Python that has them:
 
 of an environment such as
 
-    pip install torch torchvision onnx onnxscript ultralytics rfdetr libreyolo
+    pip install torch torchvision onnx onnxscript ultralytics rfdetr libreyolo transformers
 
 and without that by Debian's python3, if python3-torch, python3-torchvision and
 python3-onnx are installed: then torchvision's models are tried, and the rest is skipped.
@@ -78,6 +78,27 @@ def queries(x, run, side):
     return corners(boxes[0]) * side, sigmoid(logits[0])
 
 
+def chosen(x, run, side):
+    """RT-DETR's deploy mode, told the size of the picture."""
+    labels, boxes, values = run(x / 255, orig_target_sizes=numpy.int64([[side, side]]))
+    scores = numpy.zeros((len(labels[0]), 80), numpy.float32)
+    scores[numpy.arange(len(labels[0])), labels[0]] = values[0]
+    return boxes[0], scores
+
+
+def distances(x, run, side):
+    """Generalised focal loss: a side of a box is as far as its distribution's mean. From
+    the corner of a cell in NanoDet-Plus, from its middle in PicoDet."""
+    (out,) = run((x[::-1] - 255 * MEAN[::-1, None, None]) / (255 * STD[::-1, None, None]))
+    cells = numpy.concatenate([
+        [(i, j, s) for j in range(-(-side // s)) for i in range(-(-side // s))] for s in (8, 16, 32, 64)
+    ]).astype(numpy.float32)  # fmt: skip
+    e = numpy.exp(out[0][:, 80:].reshape(-1, 4, 8))
+    sides = (e / e.sum(axis=2, keepdims=True)) @ numpy.arange(8, dtype=numpy.float32) * cells[:, 2:]
+    middle = (cells[:, :2] + 0.5) * cells[:, 2:]
+    return numpy.concatenate([middle - sides[:, :2], middle + sides[:, 2:]], axis=1), out[0][:, :80]
+
+
 def ssd(x, run, side):
     """Only the scores: the boxes follow from torchvision's own anchors."""
     _, logits = run(x / 127.5 - 1)
@@ -101,7 +122,15 @@ CASES = [
     ("yolox", "yolox", yolox, []),
     ("dfine", "rfdetr", queries, PLAIN),
     ("deim", "rfdetr", queries, PLAIN),
+    ("rtdetr", "rtdetr", chosen, ["labels=coco"]),
+    ("rtdetrv2", "rtdetr", chosen, ["labels=coco"]),
+    ("rtdetr-raw", "rfdetr", queries, PLAIN),
+    ("rtdetrv2-raw", "rfdetr", queries, PLAIN),
+    ("picodet", "nanodet", distances, []),
 ]
+
+# Keys that nothing in the file tells, so that detectd cannot ask for them.
+UNTOLD = {"picodet": ["params.offset=0.5"]}
 
 
 @pytest.mark.parametrize(("name", "family", "read", "keys"), CASES, ids=[c[0] for c in CASES])
@@ -120,6 +149,7 @@ def test_export(detectd, tmp_path, name, family, read, keys):
         refused = detectd.fails("models", "--data", data, "add", model)
         for key in keys:
             assert f"--contract {key.split('=')[0]}=" in refused
+    given += [arg for key in UNTOLD.get(name, []) for arg in ("--contract", key)]
     detectd.run("models", "--data", data, "add", model, *given)
     contract = detectd.json("models", "--data", data, "show", name, "--json")["contract"]
     assert contract["family"] == family
@@ -131,7 +161,7 @@ def test_export(detectd, tmp_path, name, family, read, keys):
     pictures.mkdir()
     draw(pictures / "a.png", 3, side, side)  # of the input's size: what differs is the reading
     x = numpy.asarray(Image.open(pictures / "a.png"), numpy.float32).transpose(2, 0, 1)
-    boxes, scores = read(x, lambda v: session.run(None, {spec.name: v[None].astype(numpy.float32)}), side)
+    boxes, scores = read(x, lambda v, **more: session.run(None, {spec.name: v[None].astype(numpy.float32), **more}), side)
 
     # Nothing is suppressed, as with random weights all scores are about the same.
     everything = [*given, "--contract", "nms_iou=0", "--contract", f"max_boxes={BEST}"]
