@@ -28,8 +28,10 @@ type modelsCommand struct {
 	Data string `default:"data" placeholder:"DIR" help:"Data folder (${default}). A running detectd that owns it is asked instead."`
 
 	List           modelsListCommand     `cmd:"" help:"List all models with their versions."`
+	Diff           modelsDiffCommand     `cmd:"" help:"Say what differs between two versions."`
 	Show           modelsShowCommand     `cmd:"" help:"Show a model: source, licence, contract."`
 	Add            modelsAddCommand      `cmd:"" help:"Add an ONNX file as a new version of a model."`
+	Pull           modelsPullCommand     `cmd:"" help:"Fetch a model by its name in the catalogue, or from an address, and add it."`
 	Check          modelsCheckCommand    `cmd:"" help:"Look whether a model's contract can be right, and draw what it finds."`
 	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model."`
 	Quantize       modelsQuantizeCommand `cmd:"" help:"Add a version with 16-bit floats or 8-bit integers, if it is accurate enough."`
@@ -49,32 +51,6 @@ type modelBook interface {
 	// Runtime is the ONNX Runtime of this process, open until Close.
 	Runtime() (*ort.Runtime, error)
 	Close() error
-}
-
-type modelsListCommand struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
-
-// Run lists the models.
-func (c modelsListCommand) Run(ctx context.Context, e *env, parent *modelsCommand) error {
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
-		models, err := b.List(ctx)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return printJSON(e.stdout, describeAll(models))
-		}
-		w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "MODEL\tFAMILY\tSIZE\tLICENCE\tADDED\tDESCRIPTION")
-		for _, m := range models {
-			for _, v := range m.Versions {
-				fmt.Fprintf(w, "%s@%d\t%s\t%.1f MB\t%s\t%s\t%s\n", m.Name, v.Version, v.Family,
-					float64(v.Size)/1e6, v.Licence, v.CreatedAt.Local().Format(time.DateTime), m.Description)
-			}
-		}
-		return w.Flush()
-	})
 }
 
 type modelsShowCommand struct {
@@ -138,6 +114,9 @@ func show(out io.Writer, m store.Model, v store.ModelVersion) error {
 	for _, row := range [][2]string{
 		{"model", fmt.Sprintf("%s@%d", m.Name, v.Version)},
 		{"description", m.Description},
+		{"of this version", v.Description},
+		{"aliases", strings.Join(v.Aliases, ", ")},
+		{"tags", strings.Join(slices.DeleteFunc([]string{tagText(m.Tags), tagText(v.Tags)}, func(s string) bool { return s == "" }), ", ")},
 		{"licence", v.Licence},
 		{"source", v.Source},
 		{"family", v.Family},
@@ -360,25 +339,27 @@ func pick(models []store.Model, ref detect.Ref) (store.Model, store.ModelVersion
 
 // modelJSON is how models are printed as JSON: one version with its model.
 type modelJSON struct {
-	Name        string          `json:"name"`
-	Version     int             `json:"version"`
-	Description string          `json:"description"`
-	Licence     string          `json:"licence"`
-	Source      string          `json:"source"`
-	Family      string          `json:"family"`
-	SHA256      string          `json:"sha256"`
-	Bytes       int64           `json:"bytes"`
-	CreatedAt   time.Time       `json:"created_at"`
-	Contract    json.RawMessage `json:"contract"`
-	Lineage     json.RawMessage `json:"lineage,omitempty"`
-	Check       json.RawMessage `json:"check,omitempty"`
+	Name        string            `json:"name"`
+	Version     int               `json:"version"`
+	Description string            `json:"description"`
+	Licence     string            `json:"licence"`
+	Source      string            `json:"source"`
+	Family      string            `json:"family"`
+	Aliases     []string          `json:"aliases,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	SHA256      string            `json:"sha256"`
+	Bytes       int64             `json:"bytes"`
+	CreatedAt   time.Time         `json:"created_at"`
+	Contract    json.RawMessage   `json:"contract"`
+	Lineage     json.RawMessage   `json:"lineage,omitempty"`
+	Check       json.RawMessage   `json:"check,omitempty"`
 }
 
 func describe(m store.Model, v store.ModelVersion) modelJSON {
 	return modelJSON{
 		Name: m.Name, Version: v.Version, Description: m.Description, Licence: v.Licence, Source: v.Source,
 		Family: v.Family, SHA256: v.SHA256, Bytes: v.Size, CreatedAt: v.CreatedAt, Contract: v.Contract,
-		Lineage: v.Lineage, Check: v.Check,
+		Lineage: v.Lineage, Check: v.Check, Aliases: v.Aliases, Tags: v.Tags,
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"detectd/pipeline/camera"
 	"detectd/pipeline/decode"
 	"detectd/pipeline/frame"
+	"detectd/pipeline/pull"
 	"detectd/pipeline/registry"
 	"detectd/pipeline/simulate"
 	"detectd/pipeline/space"
@@ -69,6 +70,7 @@ type Daemon struct {
 	bus      *bus.Bus
 	runtime  *ort.Runtime
 	registry *registry.Registry
+	pull     *pull.Puller
 	pool     frame.Pool
 
 	sources  *sources
@@ -110,7 +112,7 @@ func New(ctx context.Context, cfg Config, opts Options) (d *Daemon, err error) {
 	}()
 	decode.Quiet()
 	for _, open := range []func(context.Context) error{
-		d.listen, d.openStores, d.openDetection, d.openStages, d.openRecords, d.openWeb,
+		d.listen, d.openStores, d.openDetection, d.openStages, d.openRecords, d.openPull, d.openWeb,
 	} {
 		if err := open(ctx); err != nil {
 			return d, err
@@ -254,6 +256,7 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	}
 	edges.run("cameras", d.cameras.Run)
 	edges.run("render", d.render.Run)
+	edges.run("pull", d.pull.Run)
 	edges.run("retention", d.retain.Run)
 	edges.run("forget", d.runForget)
 	edges.run("blobs", d.blobs.Run)

@@ -35,7 +35,7 @@ func (d *Daemon) openWeb(context.Context) error {
 	d.feed = newFeed(d.bus, cameras, d.records, d.log)
 	handler, err := api.New(api.Deps{
 		Log: d.log, Records: d.records, Series: d.series, Blobs: d.blobs,
-		Cameras: cameras, Detector: uploadPort{d}, Models: modelPort{d}, Renders: renderPort{d},
+		Cameras: cameras, Detector: uploadPort{d}, Models: modelPort{d}, Catalogue: cataloguePort{d}, Renders: renderPort{d},
 		Frames: framePort{d}, Live: livePort{d}, Media: mediaPort{d}, Announcer: announcer{d}, Feed: d.feed, System: systemPort{d},
 	})
 	if err != nil {

@@ -44,6 +44,10 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "build the program to test:", err)
 		return 1
 	}
+	if err := os.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

@@ -212,6 +212,10 @@ func (f *Folder) BlobsURL() string {
 // Media is the folder of recorded segments.
 func (f *Folder) Media() string { return filepath.Join(f.path, "media") }
 
+// Pulls is the folder of files that are being fetched from the network; what is
+// there of one is kept for the next try.
+func (f *Folder) Pulls() string { return filepath.Join(f.path, "pulls") }
+
 // Temp is a folder for files that need not outlive the process. It is on the
 // same file system as the others, so a file can be renamed from it into them.
 func (f *Folder) Temp() string { return filepath.Join(f.path, "tmp") }

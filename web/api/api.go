@@ -81,6 +81,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeKeeps()
 	s.routeModels()
 	s.routeAliases()
+	s.routeCatalogue()
 	s.routeRunningModels()
 	s.routeReports()
 	s.routeSystem()

@@ -44,6 +44,7 @@ type Deps struct {
 	Cameras   Cameras
 	Detector  Detector
 	Models    Models
+	Catalogue Catalogue
 	Renders   Renders
 	Frames    Frames
 	Live      Live

@@ -37,6 +37,8 @@ type World struct {
 	announced []string
 	requested []store.Result
 	statuses  []pipeline.Status
+	pullable  string // SHA-256 of the model in the catalogue
+	pulling   bool
 }
 
 // New returns a world around the records.
@@ -52,7 +54,7 @@ func New(t testing.TB, records store.Records) *World {
 func (w *World) Deps() api.Deps {
 	return api.Deps{
 		Log:     slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Records: w.Records, Series: w.Series, Blobs: w.Blobs, Cameras: w, Detector: w, Models: w, Renders: renders{w},
+		Records: w.Records, Series: w.Series, Blobs: w.Blobs, Cameras: w, Detector: w, Models: w, Catalogue: w, Renders: renders{w},
 		Frames: w, Live: w, Media: w, Announcer: w, Feed: w.Feed, System: w,
 	}
 }
@@ -194,6 +196,50 @@ func (w *World) Add(ctx context.Context, m api.NewModel, r io.Reader) (store.Mod
 // Remove implements api.Models.
 func (w *World) Remove(ctx context.Context, name string, version int) error {
 	return w.Records.DeleteModelVersion(ctx, name, version)
+}
+
+// Models implements api.Catalogue: "free" is there; whoever pulls it has it pulled
+// half.
+func (w *World) Models() []api.CatalogueModel {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := api.CatalogueModel{Name: "free", Title: "Free", Licence: "MIT", SHA256: w.pullable, Bytes: 10}
+	if w.pulling {
+		m.Pull = &api.Pull{State: "fetching", Done: 5, Total: 10}
+	}
+	return []api.CatalogueModel{m}
+}
+
+// Pull implements api.Catalogue.
+func (w *World) Pull(_ context.Context, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case name != "free":
+		return fmt.Errorf("model %q: %w", name, store.ErrNotFound)
+	case w.pulling:
+		return fmt.Errorf("model %q: %w", name, store.ErrInUse)
+	}
+	w.pulling = true
+	return nil
+}
+
+// StopPull implements api.Catalogue.
+func (w *World) StopPull(name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.pulling || name != "free" {
+		return fmt.Errorf("pull of %q: %w", name, store.ErrNotFound)
+	}
+	w.pulling = false
+	return nil
+}
+
+// SetPullable sets the SHA-256 of the model in the catalogue.
+func (w *World) SetPullable(sha string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pullable = sha
 }
 
 // Default implements api.Models.

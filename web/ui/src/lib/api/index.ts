@@ -138,6 +138,13 @@ export const models = {
     request<undefined>("DELETE", `/models/${id(model)}/aliases/${id(alias)}?expect=${expect}`),
 };
 
+/** Models that can be fetched from the network. */
+export const catalogue = {
+  list: (signal?: Signal) => list<t.CatalogueModel>("/catalogue", {}, signal).then((l) => l.items),
+  pull: (name: string) => request<undefined>("POST", `/catalogue/${id(name)}/pull`),
+  stop: (name: string) => request<undefined>("DELETE", `/catalogue/${id(name)}/pull`),
+};
+
 function runningPath(client: string, camera: string): string {
   return `/running-models/${id(client)}${camera ? `/cameras/${id(camera)}` : ""}`;
 }

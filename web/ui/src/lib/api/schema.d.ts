@@ -301,6 +301,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/catalogue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List models that can be pulled
+         * @description Detectors that are free to use and not part of detectd, and how far each pull has come.
+         */
+        get: operations["list-catalogue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/catalogue/{name}/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pull a model
+         * @description Begins to fetch a model and to add it. The list says how far it has come. 409 while it is being pulled.
+         */
+        post: operations["pull-model"];
+        /**
+         * Stop a pull
+         * @description What was fetched is kept, and the next pull goes on from there.
+         */
+        delete: operations["stop-pull"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clients": {
         parameters: {
             query?: never;
@@ -1407,6 +1451,60 @@ export interface components {
              */
             username?: string;
         };
+        CatalogueModel: {
+            /**
+             * Format: double
+             * @description Accuracy that its makers publish, AP on COCO val2017, 0 to 100.
+             * @example 40.5
+             */
+            ap: number;
+            /**
+             * Format: int64
+             * @description Size of the file.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Pixels of the pictures it wants.
+             * @example 640
+             */
+            height: number;
+            /**
+             * @description Under which terms it may be used.
+             * @example Apache-2.0
+             */
+            licence: string;
+            /**
+             * @description Its name, also as a model.
+             * @example yolox-s
+             */
+            name: string;
+            /** @description The latest pull since the start; absent when there was none. */
+            pull?: components["schemas"]["Pull"];
+            /** @description Of the file. */
+            sha256: string;
+            /** @description Page of those who made it. */
+            source: string;
+            /**
+             * @description For people.
+             * @example YOLOX-S
+             */
+            title: string;
+            /** @description Where the file is. */
+            url: string;
+            /**
+             * Format: int64
+             * @description Version of the model that is this file; 0 when it is not here.
+             * @example 1
+             */
+            version: number;
+            /**
+             * Format: int64
+             * @description Pixels of the pictures it wants.
+             * @example 640
+             */
+            width: number;
+        };
         CheckFinding: {
             /**
              * @description The file, below the data folder.
@@ -2030,6 +2128,12 @@ export interface components {
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
         };
+        ListCatalogueModel: {
+            /** @description The items of this page. */
+            items: components["schemas"]["CatalogueModel"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
         ListClient: {
             /** @description The items of this page. */
             items: components["schemas"]["Client"][];
@@ -2545,6 +2649,25 @@ export interface components {
              * @example 0.5
              */
             min_score?: number;
+        };
+        Pull: {
+            /**
+             * Format: int64
+             * @description Bytes that are here.
+             */
+            done: number;
+            /** @description Why it failed. */
+            error?: string;
+            /**
+             * @description Waiting for the one before it, fetching, examining the file, or ended.
+             * @enum {string}
+             */
+            state: "waiting" | "fetching" | "examining" | "done" | "failed";
+            /**
+             * Format: int64
+             * @description Bytes that will be; 0 when the server does not say.
+             */
+            total: number;
         };
         Recording: {
             /**
@@ -4550,6 +4673,158 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ListZoneCount"];
                 };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-catalogue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListCatalogueModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "pull-model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "stop-pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Not Found */
             404: {

@@ -31,6 +31,7 @@ export type Recording = Schemas["Recording"];
 export type CameraCoverage = Schemas["CameraCoverage"];
 export type Model = Schemas["Model"];
 export type ModelVersion = Schemas["ModelVersion"];
+export type CatalogueModel = Schemas["CatalogueModel"];
 export type ModelDifference = Schemas["ModelDifference"];
 export type RunningModel = Schemas["RunningModel"];
 export type RunningModelInput = Schemas["RunningModelChange"];
