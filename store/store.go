@@ -34,6 +34,8 @@ var (
 	ErrOlderCopy = errors.New("not the newest database of this data folder")
 	// ErrPaused is returned for a write that waits for space on the disk.
 	ErrPaused = errors.New("writing is paused: the disk is nearly full")
+	// ErrBusy is returned for a change that the database did not take in time. Nothing was changed.
+	ErrBusy = errors.New("the database takes no changes at present; try again")
 )
 
 // RevisionError is returned for a change based on a stale revision. It matches ErrRevision.

@@ -5,7 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
+
+	"detectd/store"
 )
 
 // mostTogether is the number of changes that one commit takes at most.
@@ -16,7 +20,8 @@ const mostTogether = 256
 // come while it waits for the disk are committed by one of them, together.
 type group struct {
 	mu      sync.Mutex // guards what follows
-	leading bool       // a caller is committing
+	leading bool       // a caller is committing, or
+	called  bool       // is about to: the first of those that wait
 	waiting []*change
 }
 
@@ -34,22 +39,37 @@ type change struct {
 // with its caller's, since SQLite takes back the changes of all with a statement
 // that is interrupted.
 func (s *Store) together(ctx context.Context, doing string, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	until := time.Now().Add(patience)
 	c := &change{ctx: ctx, doing: doing, fn: fn, lead: make(chan struct{}), done: make(chan error, 1)}
 	s.group.join(c)
-	select {
-	case err := <-c.done:
-		return err
-	case <-c.lead:
+	for late, leads := time.After(patience), false; !leads; {
+		select {
+		case err := <-c.done:
+			return err
+		case <-c.lead:
+			leads = true
+		case <-late:
+			if s.group.leave(c) {
+				return fmt.Errorf("%s: %w", doing, store.ErrBusy)
+			}
+		}
 	}
-	s.commit(s.group.take())
+	tx, err := s.begin(context.WithoutCancel(ctx), until)
+	if err == nil {
+		s.commit(tx, s.group.take(mostTogether))
+	} else { // the others have waited for less long
+		s.group.take(1)
+		c.done <- fmt.Errorf("%s: %w", doing, err)
+	}
 	s.group.pass()
 	return <-c.done
 }
 
 // commit makes changes in one transaction and answers their callers. One that
 // fails is taken back without the others.
-func (s *Store) commit(changes []*change) {
-	made, err := s.makeAll(changes)
+func (s *Store) commit(tx transaction, changes []*change) {
+	defer tx.end()
+	made, err := s.makeAll(tx.Tx, changes)
 	for _, c := range made {
 		if err != nil {
 			c.done <- fmt.Errorf("%s: %w", c.doing, err)
@@ -61,13 +81,7 @@ func (s *Store) commit(changes []*change) {
 
 // makeAll returns the changes that wait for the outcome of the commit, which is
 // err; the callers of all others have been answered.
-func (s *Store) makeAll(changes []*change) (made []*change, err error) {
-	ctx := context.WithoutCancel(changes[0].ctx)
-	tx, err := s.w.BeginTx(ctx, nil)
-	if err != nil {
-		return changes, err
-	}
-	defer func() { _ = tx.Rollback() }() // does nothing after the commit
+func (s *Store) makeAll(tx *sql.Tx, changes []*change) (made []*change, err error) {
 	for i, c := range changes {
 		failed, err := s.makeOne(tx, c)
 		switch {
@@ -111,26 +125,40 @@ func (g *group) join(c *change) {
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, c)
 	if !g.leading {
-		g.leading = true
+		g.leading, g.called = true, true
 		close(c.lead)
 	}
 }
 
-// take returns the changes of the next commit, the leader's first.
-func (g *group) take() []*change {
+// take takes changes out of the queue, the leader's first.
+func (g *group) take(most int) []*change {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := min(len(g.waiting), mostTogether)
+	n := min(len(g.waiting), most)
+	g.called = false
 	taken := g.waiting[:n:n]
 	g.waiting = g.waiting[n:]
 	return taken
+}
+
+// leave takes a change back that nobody has begun with; false when somebody has.
+func (g *group) leave(c *change) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, c)
+	if i < 0 || i == 0 && g.called {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	return true
 }
 
 // pass lets the first one that waits lead.
 func (g *group) pass() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.leading = len(g.waiting) > 0; g.leading {
+	g.leading = len(g.waiting) > 0
+	if g.called = g.leading; g.leading {
 		close(g.waiting[0].lead)
 	}
 }

@@ -72,6 +72,9 @@ func open(ctx context.Context, path string, log *slog.Logger) (*Store, error) {
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if _, err := w.ExecContext(ctx, fmt.Sprintf(`PRAGMA busy_timeout = %d`, turn.Milliseconds())); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
@@ -190,12 +193,12 @@ func (s *Store) Close() error { return errors.Join(s.r.Close(), s.w.Close()) }
 // write runs fn in a transaction. Its changes are durable when write returns nil.
 // doing names the operation in errors that are not the caller's.
 func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) error) error {
-	tx, err := s.w.BeginTx(ctx, nil)
+	tx, err := s.begin(ctx, time.Now().Add(patience))
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	defer func() { _ = tx.Rollback() }() // does nothing after the commit
-	if err := fn(tx); err != nil {
+	defer tx.end()
+	if err := fn(tx.Tx); err != nil {
 		if known(err) {
 			return err
 		}

@@ -37,7 +37,7 @@ func TestPragmas(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "a b?c#d%20.db")) // a path that a URL would take apart
 	for name, db := range map[string]*sql.DB{"writer": s.w, "reader": s.r} {
 		for pragma, want := range map[string]string{
-			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "mmap_size": "0",
+			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": map[string]string{"writer": "100", "reader": "5000"}[name], "mmap_size": "0",
 		} {
 			var got string
 			require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))

@@ -35,6 +35,7 @@ func known() []struct {
 		{store.ErrInUse, http.StatusConflict},
 		{store.ErrRevision, http.StatusPreconditionFailed},
 		{store.ErrCursor, http.StatusUnprocessableEntity},
+		{store.ErrBusy, http.StatusServiceUnavailable},
 		{detect.ErrNotONNX, http.StatusUnprocessableEntity},
 		{detect.ErrExternalData, http.StatusUnprocessableEntity},
 		{detect.ErrNotDetector, http.StatusUnprocessableEntity},
