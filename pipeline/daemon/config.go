@@ -20,6 +20,7 @@ type Config struct {
 	Listen       string   `yaml:"listen"`
 	AllowedHosts []string `yaml:"allowed_hosts"`
 	Data         string   `yaml:"data"`
+	RequireMount bool     `yaml:"require_mount"`
 	Demo         bool     `yaml:"demo"`
 
 	Log     LogConfig     `yaml:"log"`

@@ -136,6 +136,11 @@ func (d *Daemon) listen(context.Context) (err error) {
 }
 
 func (d *Daemon) openStores(ctx context.Context) (err error) {
+	if d.cfg.RequireMount {
+		if err := folder.RequireMount(d.cfg.Data); err != nil {
+			return err
+		}
+	}
 	if d.folder, err = folder.Open(d.cfg.Data); err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"detectd/store/folder"
 )
 
 // oneLine expects an exit code and one line that says text.
@@ -97,6 +99,26 @@ func TestBadDataFolder(t *testing.T) {
 		c.Args = append(c.Args, run(dir).Args...)
 		oneLine(t, finish(t, c), 1, "read-only")
 		require.Empty(t, names(t, dir))
+	})
+	t.Run("whose disk is not mounted", func(t *testing.T) {
+		if exec.Command("unshare", "--mount", "true").Run() != nil {
+			t.Skip("SKIPPED: this user may not replace /etc/fstab for a process")
+		}
+		point := t.TempDir() // the mount point, empty
+		table := write(t, "fstab", "UUID=1 / ext4 defaults 0 1\nUUID=2 "+point+" ext4 nofail 0 2\n")
+		dir := filepath.Join(point, "data")
+		c := exec.Command("unshare", "--mount", "sh", "-c", `mount --bind "$0" /etc/fstab && exec "$@"`, table)
+		c.Args = append(c.Args, run(dir).Args...)
+		oneLine(t, finish(t, c), 1, "its disk is not mounted: /etc/fstab has a file system for "+point)
+		require.Empty(t, names(t, point), "nothing was written into the mount point")
+
+		if folder.RequireMount(dir) == nil {
+			return // temporary files have a disk of their own here
+		}
+		c = run(dir)
+		c.Args = append(c.Args, "--config", write(t, "mount.yaml", "require_mount: true\n"))
+		oneLine(t, finish(t, c), 1, "its disk is not mounted, and require_mount is set")
+		require.Empty(t, names(t, point))
 	})
 	t.Run("of another detectd", func(t *testing.T) {
 		d := withCamera(t)

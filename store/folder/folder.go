@@ -61,7 +61,8 @@ type identity struct {
 // Open takes the folder at path, creating it with mode 0700 when there is none.
 // It returns store.ErrLocked when another process has it, ErrForeign for a
 // non-empty folder that is something else, and store.ErrNewerSchema for the
-// folder of a newer detectd. A folder it refuses keeps what it holds.
+// folder of a newer detectd, and ErrUnmounted where the disk of the folder is missing.
+// A folder it refuses keeps what it holds.
 func Open(path string) (*Folder, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -82,6 +83,9 @@ func Open(path string) (*Folder, error) {
 }
 
 func (f *Folder) open() error {
+	if err := refuseUnmounted(f.path, fstab, mounts); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(f.path, 0o700); err != nil {
 		return err
 	}
