@@ -162,7 +162,7 @@ func (d *Daemon) openStores(ctx context.Context) (err error) {
 	if err := d.folder.Count(starts); err != nil {
 		return err
 	}
-	if d.series, err = badger.Open(d.folder.Series(), d.cfg.Keep.Annotations, d.log); err != nil {
+	if err := d.openSeries(); err != nil {
 		return err
 	}
 	d.onClose(d.series.Close)
@@ -240,6 +240,7 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	sinks.run("zones", d.zones.Run)
 	sinks.run("persist", d.persist.Run)
 	sinks.run("series", d.series.Run)
+	sinks.run("series space", d.pauseSeries)
 	sinks.run("latency", d.measureLatency)
 	sinks.run("ledger", d.ledger.Run)
 	if err := errors.Join(waitReady(ctx, d.report.Ready()), waitReady(ctx, d.journal.Ready()), waitReady(ctx, d.zones.Ready())); err != nil {

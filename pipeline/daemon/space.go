@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"path/filepath"
+	"time"
 
 	"detectd/pipeline/bus"
 	"detectd/pipeline/space"
@@ -29,6 +30,46 @@ func (d *Daemon) openSpace(context.Context) (err error) {
 		}
 	})
 	return err
+}
+
+// openSeries opens the series, which a nearly full disk leaves closed.
+func (d *Daemon) openSeries() (err error) {
+	open := badger.Open
+	if d.space.Level() >= space.Refuse {
+		open = badger.OpenPaused
+	}
+	d.series, err = open(d.folder.Series(), d.cfg.Keep.Annotations, d.log)
+	return err
+}
+
+const (
+	// pauseWithin is how soon the series are closed when the disk is nearly full.
+	pauseWithin = 50 * time.Millisecond
+	// reopenAfter is the time between two tries to open series that cannot be opened.
+	reopenAfter = 5 * time.Second
+)
+
+// pauseSeries keeps all that Badger does away from a disk that is nearly full, its
+// work in the background too.
+func (d *Daemon) pauseSeries(ctx context.Context) error {
+	tick := time.NewTicker(pauseWithin)
+	defer tick.Stop()
+	var tried time.Time
+	for {
+		full := d.space.Level() >= space.Refuse
+		if full == d.series.Writable() && (full || time.Since(tried) > reopenAfter) {
+			tried = time.Now()
+			if err := d.series.Pause(full); err != nil {
+				d.log.Error("series not opened", "error", err)
+			}
+			d.log.Debug("series", "writable", d.series.Writable(), "took", time.Since(tried))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // guardedSeries drops what would meet a full disk, and counts it.

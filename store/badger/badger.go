@@ -8,7 +8,7 @@
 // is never.
 //
 // Badger maps its files into memory and dies by SIGBUS when the disk is full.
-// Whoever writes here has to stop before that.
+// Whoever watches the disk has to call Pause before that, which closes all that writes.
 package badger
 
 import (
@@ -48,7 +48,7 @@ type Store struct {
 	seen   seconds      // labels that are in the index already
 
 	mu     sync.RWMutex // guards db: shared by its users, exclusive for drops and Close
-	db     *badger.DB   // nil while the series have not been opened yet
+	db     *badger.DB   // nil while the series are not open; for reading only while paused
 	closed bool
 }
 
@@ -79,28 +79,44 @@ func OpenPaused(path string, ttl time.Duration, log *slog.Logger) (*Store, error
 	return s, nil
 }
 
-// Pause has every write refused with store.ErrPaused, and nothing collected, or
-// ends that. Whoever watches the disk calls it: Badger ends the process when it
-// meets a full one.
+// Pause has every write refused with store.ErrPaused, and nothing written in the
+// background either, or ends that. Whoever watches the disk calls it: Badger ends the
+// process when it meets a full one. Meanwhile the series are open for reading only.
 func (s *Store) Pause(paused bool) error {
-	if paused {
-		s.mu.Lock() // waits for the writes that have begun
-		defer s.mu.Unlock()
+	s.mu.Lock() // waits for the writes that have begun
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return errClosed
+	case s.paused.Load() == paused:
+		return nil
+	case paused && s.db == nil:
 		s.paused.Store(true)
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errClosed
-	}
-	if s.db == nil {
-		db, err := open(s.path, s.log)
+	s.paused.Store(true)
+	if s.db != nil {
+		err := s.db.Close()
+		s.db = nil
+		s.seen.forget()
 		if err != nil {
-			return fmt.Errorf("open series %q: %w", s.path, err)
+			s.log.Warn("series not closed in order", "path", s.path, "error", err)
+		}
+	}
+	if paused {
+		db, err := badger.Open(settings(s.path, s.log).WithReadOnly(true))
+		if err != nil { // nothing is read then, until there is space
+			s.log.Warn("series cannot be read while the disk is nearly full", "path", s.path, "error", err)
+			return nil
 		}
 		s.db = db
+		return nil
 	}
+	db, err := open(s.path, s.log)
+	if err != nil {
+		return fmt.Errorf("open series %q: %w", s.path, err)
+	}
+	s.db = db
 	s.paused.Store(false)
 	return nil
 }
