@@ -34,6 +34,9 @@ var (
 	ErrOlderCopy = errors.New("not the newest database of this data folder")
 	// ErrPaused is returned for a write that waits for space on the disk.
 	ErrPaused = errors.New("writing is paused: the disk is nearly full")
+	// ErrDisk is returned for a change that the disk of the records did not take: it is
+	// full, read-only or broken. Nothing was changed.
+	ErrDisk = errors.New("the disk of the data folder takes no changes")
 	// ErrBusy is returned for a change that the database did not take in time. Nothing was changed.
 	ErrBusy = errors.New("the database takes no changes at present; try again")
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -45,7 +46,7 @@ func (s *Store) begin(ctx context.Context, until time.Time) (transaction, error)
 		if failed, is := errors.AsType[sqlite3.Error](err); !is || failed.Code != sqlite3.ErrBusy {
 			late.Stop()
 			cancel(nil)
-			return transaction{}, err
+			return transaction{}, refused(err)
 		}
 	}
 }
@@ -54,4 +55,17 @@ func (s *Store) begin(ctx context.Context, until time.Time) (transaction, error)
 func (t transaction) end() {
 	_ = t.Rollback()
 	t.cancel()
+}
+
+// refused is err, or store.ErrDisk with it when the disk is what has failed.
+func refused(err error) error {
+	failed, is := errors.AsType[sqlite3.Error](err)
+	if !is {
+		return err
+	}
+	switch failed.Code {
+	case sqlite3.ErrFull, sqlite3.ErrIoErr, sqlite3.ErrReadonly, sqlite3.ErrCantOpen:
+		return fmt.Errorf("%w: %w", store.ErrDisk, err)
+	}
+	return err
 }

@@ -72,7 +72,7 @@ func (s *Store) commit(tx transaction, changes []*change) {
 	made, err := s.makeAll(tx.Tx, changes)
 	for _, c := range made {
 		if err != nil {
-			c.done <- fmt.Errorf("%s: %w", c.doing, err)
+			c.done <- fmt.Errorf("%s: %w", c.doing, refused(err))
 		} else {
 			c.done <- nil
 		}
@@ -114,7 +114,7 @@ func (s *Store) makeOne(tx *sql.Tx, c *change) (failed, err error) {
 		return nil, errors.Join(failed, err)
 	}
 	if !known(failed) {
-		failed = fmt.Errorf("%s: %w", c.doing, failed)
+		failed = fmt.Errorf("%s: %w", c.doing, refused(failed))
 	}
 	return failed, nil
 }

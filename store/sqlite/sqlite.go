@@ -202,10 +202,10 @@ func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) err
 		if known(err) {
 			return err
 		}
-		return fmt.Errorf("%s: %w", doing, err)
+		return fmt.Errorf("%s: %w", doing, refused(err))
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return fmt.Errorf("%s: %w", doing, refused(err))
 	}
 	return nil
 }

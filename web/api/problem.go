@@ -36,6 +36,7 @@ func known() []struct {
 		{store.ErrRevision, http.StatusPreconditionFailed},
 		{store.ErrCursor, http.StatusUnprocessableEntity},
 		{store.ErrBusy, http.StatusServiceUnavailable},
+		{store.ErrDisk, http.StatusServiceUnavailable},
 		{detect.ErrNotONNX, http.StatusUnprocessableEntity},
 		{detect.ErrExternalData, http.StatusUnprocessableEntity},
 		{detect.ErrNotDetector, http.StatusUnprocessableEntity},

@@ -75,6 +75,8 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 			{store.ErrInUse, conflict},
 			{store.ErrRevision, conflict},
 			{store.ErrPaused, "TEMPORARILY_UNAVAILABLE"},
+			{store.ErrBusy, "TEMPORARILY_UNAVAILABLE"},
+			{store.ErrDisk, "TEMPORARILY_UNAVAILABLE"},
 			{detect.ErrNotONNX, invalidValue},
 			{detect.ErrExternalData, invalidValue},
 			{detect.ErrNotDetector, invalidValue},

@@ -228,7 +228,12 @@ func (s *segment) publish() (store.Segment, error) {
 		soundtrack.Remove(s.head)
 		_, err = s.file.WriteAt(s.head, 0)
 	}
-	err = errors.Join(err, s.file.Sync(), s.file.Close())
+	// After a failed sync the system forgets what it could not write, and the next
+	// sync would succeed: such a file must not be found and believed in later.
+	if err := s.file.Sync(); err != nil {
+		return store.Segment{}, errors.Join(fmt.Errorf("complete segment: %w", err), s.discard())
+	}
+	err = errors.Join(err, s.file.Close())
 	if err == nil {
 		err = place(s.root, s.temp, s.row.Path)
 	}
