@@ -15,6 +15,15 @@ func Failing(t testing.TB) []byte {
 	return encode(t, sees(b))
 }
 
+// Stuck returns a detector like Bright whose run takes hours for pictures that are
+// brighter than grey.
+func Stuck(t testing.TB) []byte {
+	b := slow("rounds")
+	b.Tensors = append(b.Tensors, onnx.Tensor{Name: "many", Ints: []int64{1 << 40}})
+	b.Nodes = append([]onnx.Node{op("Mul", "rounds", nil, "is bright", "many")}, b.Nodes...)
+	return encode(t, sees(b))
+}
+
 // sees puts a number before a network: 1 when something in the pictures is brighter
 // than grey, else 0.
 func sees(b *onnx.Builder) *onnx.Builder {

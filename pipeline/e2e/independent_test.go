@@ -3,13 +3,16 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	_ "github.com/mattn/go-sqlite3" // to hold the database of a daemon
 	"github.com/stretchr/testify/require"
 
 	"detectd/detect/detecttest"
@@ -58,12 +61,14 @@ func (d *daemon) recordsOn(t *testing.T, what string, length time.Duration) {
 }
 
 // TestRecordingNeedsNoDetection: a camera is recorded without a gap while its model
-// errs on every frame.
+// errs on every frame, while the database takes nothing, so that reports, tracks and
+// events are stuck, and while the model never answers.
 func TestRecordingNeedsNoDetection(t *testing.T) {
 	t.Parallel()
 	d := withCamera(t)
 	d.stop()
 	putModel(t, d.dir, "errs", detecttest.Failing(t))
+	putModel(t, d.dir, "waits", detecttest.Stuck(t))
 	d = startIn(t, d.dir)
 	d.becomes(t, "good", "running")
 	soon(t, func(t require.TestingT) { require.True(t, d.camera(t, "good").Status.Recording) })
@@ -78,6 +83,50 @@ func TestRecordingNeedsNoDetection(t *testing.T) {
 	})
 	d.recordsOn(t, "a model that errs", 8*time.Second)
 	require.Greater(t, float64(d.camera(t, "good").Status.Drops["failed"]), failed, "it still erred")
+
+	d.setModel(t, "bright", 0)
+	soon(t, func(t require.TestingT) { require.Equal(t, "bright", d.camera(t, "good").Status.Model) })
+	d.databaseIsHeld(t, 12*time.Second)
+
+	d.setModel(t, "waits", 1)
+	soon(t, func(t require.TestingT) {
+		s := d.camera(t, "good").Status
+		require.Equal(t, "waits", s.Model, s.ModelError)
+	})
+	inferred := d.camera(t, "good").Status.Inferences
+	d.recordsOn(t, "a model that never answers", 8*time.Second)
+	require.LessOrEqual(t, d.camera(t, "good").Status.Inferences, inferred+1, "it never answered")
+	d.kill() // it would wait for the model
+}
+
+// databaseIsHeld expects that recording goes on while another program holds the
+// database's write lock for longer than anybody waits for it, that changes are
+// refused meanwhile, and that what was waiting is then kept.
+func (d *daemon) databaseIsHeld(t *testing.T, length time.Duration) {
+	t.Helper()
+	w := d.writer(t)
+	soon(t, func(t require.TestingT) { require.NotEmpty(t, w.all()) })
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(d.dir, "detectd.db")+"?_busy_timeout=5000&_txlock=immediate")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	from := time.Now()
+	for time.Since(from) < length {
+		refused(t, d.send(t, http.MethodPost, "/api/v1/clients", body{"name": "late"}), http.StatusServiceUnavailable, "takes no changes")
+	}
+	require.NoError(t, tx.Rollback())
+	c := d.accountedSince(t, "good", from)
+	require.Zero(t, c.Missing, "%v", c.Gaps)
+	require.Greater(t, c.Covered, length.Seconds()-1)
+	soon(t, func(t require.TestingT) { // found while the lock was held
+		require.NotEmpty(t, list[struct{}](t, d.client, "/tracks?camera_id=good&from="+from.UTC().Format(time.RFC3339Nano)))
+	})
+	before := len(w.all())
+	soon(t, func(t require.TestingT) { require.Greater(t, len(w.all()), before) })
+	w.stop()
+	d.knowsAll(t, w)
+	t.Logf("a database that takes nothing: recorded %.1f s, no gap", c.Covered)
 }
 
 // TestRecordingUnderLoad: many readers of the API, of pictures and of live video,
