@@ -147,6 +147,8 @@ type Track struct {
 	BestBox   Box
 	Model     string
 	Version   int
+	Clock     string        // how its times were obtained: rtcp, arrival or file; "" not known
+	TimeError time.Duration // the half-width of the interval that each is known to lie in
 }
 
 // Event is one line of the log that people read.
@@ -158,6 +160,10 @@ type Event struct {
 	ClientID string
 	Message  string
 	Data     json.RawMessage
+	// Clock says how Time was obtained: rtcp, arrival or file of the frame that it is
+	// the time of; "" is the machine's clock.
+	Clock     string
+	TimeError time.Duration // the half-width of the interval Time is known to lie in
 }
 
 // Result states.

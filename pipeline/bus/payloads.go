@@ -70,6 +70,9 @@ type Track struct {
 	BestBox   [4]float32 `json:"best_box"` // x, y, width, height in pixels of the source frame
 	Model     string     `json:"model"`
 	Version   int        `json:"version"`
+	Clock     string     `json:"clock,omitempty"` // how its times were obtained
+	// TimeError is the half-width of the interval that each time is known to lie in.
+	TimeError time.Duration `json:"time_error_ns,omitempty"`
 }
 
 // Result is the state of a picture or video made on request.
@@ -115,4 +118,7 @@ type ZoneEvent struct {
 	Box       [4]float32    `json:"box"`                 // in that frame: x, y, width, height in pixels
 	Direction string        `json:"direction,omitempty"` // of a crossing: right or left, seen from the line's start to its end
 	Stayed    time.Duration `json:"stayed_ns,omitempty"` // how long it was in the zone: left and loitering
+	Clock     string        `json:"clock,omitempty"`     // how Time was obtained
+	// TimeError is the half-width of the interval Time is known to lie in.
+	TimeError time.Duration `json:"time_error_ns,omitempty"`
 }

@@ -19,5 +19,6 @@ func zoneEvent(e bus.ZoneEvent) api.ZoneEvent {
 	return api.ZoneEvent{
 		Kind: e.Kind, CameraID: e.CameraID, ZoneID: e.ZoneID, Time: api.Time{Time: e.Time}, TrackID: e.TrackID, Label: e.Label,
 		Score: e.Score, Box: e.Box, Direction: e.Direction, StayedMS: float64(e.Stayed) / float64(time.Millisecond),
+		Clock: e.Clock, TimeErrorMS: float64(e.TimeError) / float64(time.Millisecond),
 	}
 }

@@ -3,17 +3,18 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"detectd/store"
 )
 
-const selectEvents = `SELECT id, time_us, kind, camera_id, client_id, message, data FROM events`
+const selectEvents = `SELECT id, time_us, kind, camera_id, client_id, message, data, clock, time_error_us FROM events`
 
 func scanEvent(r row) (e store.Event, err error) {
-	var at int64
+	var at, timeError int64
 	var data string
-	err = r.Scan(&e.ID, &at, &e.Kind, &e.CameraID, &e.ClientID, &e.Message, &data)
-	e.Time, e.Data = timeOf(at), raw(data)
+	err = r.Scan(&e.ID, &at, &e.Kind, &e.CameraID, &e.ClientID, &e.Message, &data, &e.Clock, &timeError)
+	e.Time, e.Data, e.TimeError = timeOf(at), raw(data), time.Duration(timeError)*time.Microsecond
 	return e, err
 }
 
@@ -56,9 +57,10 @@ func (s *Store) AddEvents(ctx context.Context, es []store.Event) error {
 }
 
 func addEvent(ctx context.Context, tx *sql.Tx, e *store.Event) error {
-	return tx.QueryRowContext(ctx, `INSERT INTO events (time_us, kind, camera_id, client_id, message, data)
-		VALUES (?, ?, ?, ?, ?, ?) RETURNING id`,
-		micros(e.Time), e.Kind, e.CameraID, e.ClientID, e.Message, string(e.Data)).Scan(&e.ID)
+	return tx.QueryRowContext(ctx, `INSERT INTO events (time_us, kind, camera_id, client_id, message, data, clock, time_error_us)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		micros(e.Time), e.Kind, e.CameraID, e.ClientID, e.Message, string(e.Data),
+		e.Clock, e.TimeError.Microseconds()).Scan(&e.ID)
 }
 
 // ListEvents implements store.Events.

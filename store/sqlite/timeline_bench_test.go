@@ -34,7 +34,7 @@ func BenchmarkTimeline(b *testing.B) {
 		fill(numbers+`INSERT INTO segments (camera_id, start_us, end_us, path, bytes, frames, codec, width, height, clock, time_error_us)
 			SELECT ?1, ?2 + i * 10000000, ?2 + (i + 1) * 10000000, ?1 || '/' || i, 5000000, 300, 'h264', 1920, 1080, 'rtcp', 0 FROM n`, id, micros(begin), month/10)
 		fill(numbers+`INSERT INTO tracks (`+trackColumns+`)
-			SELECT ?1 || '-' || i, ?1, 0, 'person', ?2 + i * 20000000, ?2 + i * 20000000 + 15000000, 1, 30, 0.9, ?2, 0, 0, 1, 1, 'default', 1 FROM n`, id, micros(begin), month/20)
+			SELECT ?1 || '-' || i, ?1, 0, 'person', ?2 + i * 20000000, ?2 + i * 20000000 + 15000000, 1, 30, 0.9, ?2, 0, 0, 1, 1, 'default', 1, 'rtcp', 0 FROM n`, id, micros(begin), month/20)
 		fill(numbers+`INSERT INTO events (time_us, kind, camera_id, client_id, message, data)
 			SELECT ?2 + i * 30000000, 'track.ended', ?1, 'a', 'x', 'null' FROM n`, id, micros(begin), month/30)
 	}

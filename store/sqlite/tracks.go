@@ -4,20 +4,22 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"detectd/store"
 )
 
 const trackColumns = `id, camera_id, class_id, label, start_us, end_us, ended, frames,
-	best_score, best_us, best_x, best_y, best_w, best_h, model, version`
+	best_score, best_us, best_x, best_y, best_w, best_h, model, version, clock, time_error_us`
 
 const selectTracks = `SELECT ` + trackColumns + ` FROM tracks`
 
 func scanTrack(r row) (t store.Track, err error) {
-	var start, end, best int64
+	var start, end, best, timeError int64
 	err = r.Scan(&t.ID, &t.CameraID, &t.ClassID, &t.Label, &start, &end, &t.Ended, &t.Frames,
-		&t.BestScore, &best, &t.BestBox[0], &t.BestBox[1], &t.BestBox[2], &t.BestBox[3], &t.Model, &t.Version)
+		&t.BestScore, &best, &t.BestBox[0], &t.BestBox[1], &t.BestBox[2], &t.BestBox[3], &t.Model, &t.Version, &t.Clock, &timeError)
 	t.Start, t.End, t.BestTime = timeOf(start), timeOf(end), timeOf(best)
+	t.TimeError = time.Duration(timeError) * time.Microsecond
 	return t, err
 }
 
@@ -56,9 +58,10 @@ func (s *Store) PutTracks(ctx context.Context, ts []store.Track) error {
 
 func putTrack(ctx context.Context, tx *sql.Tx, t store.Track) error {
 	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO tracks (`+trackColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		t.ID, t.CameraID, t.ClassID, t.Label, micros(t.Start), micros(t.End), t.Ended, t.Frames,
-		t.BestScore, micros(t.BestTime), t.BestBox[0], t.BestBox[1], t.BestBox[2], t.BestBox[3], t.Model, t.Version)
+		t.BestScore, micros(t.BestTime), t.BestBox[0], t.BestBox[1], t.BestBox[2], t.BestBox[3], t.Model, t.Version,
+		t.Clock, t.TimeError.Microseconds())
 	return err
 }
 

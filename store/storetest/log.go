@@ -15,7 +15,7 @@ func events(t *testing.T, s store.Records) {
 	add := func(kind, camera string, seconds int) store.Event {
 		e, err := s.AddEvent(ctx, store.Event{
 			Time: noon().Add(time.Duration(seconds) * time.Second), Kind: kind, CameraID: camera, ClientID: "a",
-			Message: "it happened", Data: []byte(`{"n":1}`),
+			Message: "it happened", Data: []byte(`{"n":1}`), Clock: "arrival", TimeError: 12500 * time.Microsecond,
 		})
 		require.NoError(t, err)
 		require.Positive(t, e.ID)
@@ -46,6 +46,7 @@ func events(t *testing.T, s store.Records) {
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), now.Time, time.Minute)
 	require.Nil(t, now.Data)
+	require.Empty(t, now.Clock, "the machine's")
 }
 
 func results(t *testing.T, s store.Records) {

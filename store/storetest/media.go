@@ -161,6 +161,7 @@ func tracks(t *testing.T, s store.Records) {
 		tr := store.Track{
 			ID: id, CameraID: camera, ClassID: 3, Label: label, Start: at(start), End: at(end), Ended: true, Frames: 12,
 			BestScore: 0.9371, BestTime: at(start), BestBox: store.Box{1.5, 2.25, 100.1, 200.2}, Model: "m", Version: 2,
+			Clock: "rtcp", TimeError: 2500 * time.Microsecond,
 		}
 		require.NoError(t, s.PutTrack(ctx, tr))
 		return tr

@@ -19,6 +19,9 @@ type Event struct {
 	ClientID string          `json:"client_id,omitempty" example:"harbour" doc:"The client it is about."`
 	Message  string          `json:"message" example:"camera door is running" doc:"What happened, in words."`
 	Data     json.RawMessage `json:"data,omitempty" doc:"Details, by kind."`
+	Clock    string          `json:"clock" enum:"rtcp,arrival,file,machine" example:"rtcp" doc:"How the time was obtained: as the capture time of the frame in which it happened, or from the machine's clock."`
+	// TimeErrorMS is 0 with the machine's clock.
+	TimeErrorMS float64 `json:"time_error_ms" doc:"Half-width of the interval that the time is known to lie in."`
 }
 
 func (s *server) routeEvents() {
@@ -53,7 +56,11 @@ func (s *server) listEvents(ctx context.Context, in *struct {
 }
 
 func newEvent(e store.Event) Event {
+	if e.Clock == "" {
+		e.Clock = "machine"
+	}
 	return Event{
 		ID: e.ID, Time: Time{e.Time}, Kind: e.Kind, CameraID: e.CameraID, ClientID: e.ClientID, Message: e.Message, Data: e.Data,
+		Clock: e.Clock, TimeErrorMS: ms(e.TimeError),
 	}
 }

@@ -24,6 +24,8 @@ type Track struct {
 	BestBox      Box     `json:"best_box" doc:"Where it was in that frame."`
 	Model        string  `json:"model" example:"default" doc:"The model."`
 	ModelVersion int     `json:"model_version" example:"1" doc:"Its version."`
+	Clock        string  `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How its times were obtained."`
+	TimeErrorMS  float64 `json:"time_error_ms" doc:"Half-width of the interval that each of them is known to lie in."`
 }
 
 func (s *server) routeTracks() {
@@ -66,6 +68,6 @@ func newTrack(t store.Track) Track {
 	return Track{
 		ID: t.ID, CameraID: t.CameraID, Label: t.Label, ClassID: t.ClassID, Start: Time{t.Start}, End: Time{t.End},
 		Ended: t.Ended, Frames: t.Frames, BestScore: t.BestScore, BestTime: Time{t.BestTime}, BestBox: Box(t.BestBox),
-		Model: t.Model, ModelVersion: t.Version,
+		Model: t.Model, ModelVersion: t.Version, Clock: t.Clock, TimeErrorMS: ms(t.TimeError),
 	}
 }

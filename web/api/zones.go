@@ -102,6 +102,9 @@ type ZoneEvent struct {
 	Box       Box     `json:"box" doc:"Where it was in that frame."`
 	Direction string  `json:"direction,omitempty" doc:"Of a crossing: right or left."`
 	StayedMS  float64 `json:"stayed_ms,omitempty" doc:"How long it was in the zone."`
+	Clock     string  `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How that time was obtained."`
+	// TimeErrorMS as in Annotation.
+	TimeErrorMS float64 `json:"time_error_ms" doc:"Half-width of the interval that the time is known to lie in."`
 }
 
 // ZonesChange is the data of the event "zones.changed".

@@ -270,6 +270,7 @@ func TestTracks(t *testing.T) {
 	require.Equal(t, store.Track{
 		ID: "door-1", CameraID: "door", Label: "person", Start: epoch, End: epoch, Frames: 1,
 		BestScore: 0.9, BestTime: epoch, BestBox: store.Box{4, 100, 40, 100}, Model: "default", Version: 3,
+		Clock: "rtcp", TimeError: 2500 * time.Microsecond,
 	}, first)
 	for range 6 * 25 { // the rest of the scene is empty
 		if seq := c.next(); seq%5 == 1 {

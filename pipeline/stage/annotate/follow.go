@@ -30,6 +30,7 @@ func (a *Annotator) follow(meta frame.Meta) {
 		}
 		t.ClassID, t.Label, t.Model, t.Version = o.ClassID, o.Label, a.from.model, a.from.version
 		t.Frames++
+		t.Clock, t.TimeError = string(meta.Clock), max(t.TimeError, meta.TimeError)
 		if meta.Time.After(t.End) { // a wall clock that was set back must not shorten a track
 			t.End = meta.Time
 		}

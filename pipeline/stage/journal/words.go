@@ -90,7 +90,7 @@ func (s *Stage) cameraChanged(c bus.Change, id string, now time.Time) {
 
 // track logs the beginning and the end of a track, not what is between.
 func (s *Stage) track(t bus.Track) {
-	n := note{Event: store.Event{Time: t.Start, Kind: TrackStarted, CameraID: t.CameraID}}
+	n := note{Event: store.Event{Time: t.Start, Kind: TrackStarted, CameraID: t.CameraID, Clock: t.Clock, TimeError: t.TimeError}}
 	switch {
 	case t.Ended:
 		n.Time, n.Kind = t.End, TrackEnded

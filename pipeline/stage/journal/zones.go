@@ -30,7 +30,7 @@ func (s *Stage) zone(e bus.ZoneEvent) {
 		return
 	}
 	s.add(note{
-		Event: store.Event{Time: e.Time, Kind: e.Kind, CameraID: e.CameraID},
+		Event: store.Event{Time: e.Time, Kind: e.Kind, CameraID: e.CameraID, Clock: e.Clock, TimeError: e.TimeError},
 		data: struct {
 			ZoneID    string     `json:"zone_id"`
 			TrackID   string     `json:"track_id"`

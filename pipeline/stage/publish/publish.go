@@ -39,7 +39,7 @@ func (p *Publisher) Track(t store.Track) {
 	p.bus.Publish(bus.Subject(bus.Tracks, t.CameraID), bus.Track{
 		ID: t.ID, CameraID: t.CameraID, ClassID: t.ClassID, Label: t.Label, Start: t.Start, End: t.End,
 		Ended: t.Ended, Frames: t.Frames, BestScore: t.BestScore, BestTime: t.BestTime, BestBox: t.BestBox,
-		Model: t.Model, Version: t.Version,
+		Model: t.Model, Version: t.Version, Clock: t.Clock, TimeError: t.TimeError,
 	})
 }
 
@@ -72,6 +72,6 @@ func ReadTrack(m bus.Message) (store.Track, error) {
 	return store.Track{
 		ID: t.ID, CameraID: t.CameraID, ClassID: t.ClassID, Label: t.Label, Start: t.Start, End: t.End,
 		Ended: t.Ended, Frames: t.Frames, BestScore: t.BestScore, BestTime: t.BestTime, BestBox: t.BestBox,
-		Model: t.Model, Version: t.Version,
+		Model: t.Model, Version: t.Version, Clock: t.Clock, TimeError: t.TimeError,
 	}, err
 }

@@ -26,7 +26,7 @@ func TestRoundTripOverTheBus(t *testing.T) {
 	}, {CameraID: "door", Time: at.Add(time.Second), Frame: 8, Kind: "interpolated"}}
 	track := store.Track{
 		ID: "door-1", CameraID: "door", ClassID: 3, Label: "car", Start: at, End: at.Add(time.Second), Ended: true,
-		Frames: 9, BestScore: 0.75, BestTime: at, BestBox: store.Box{5, 6, 7, 8}, Model: "default", Version: 2,
+		Frames: 9, BestScore: 0.75, BestTime: at, BestBox: store.Box{5, 6, 7, 8}, Model: "default", Version: 2, Clock: "rtcp", TimeError: time.Millisecond,
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())

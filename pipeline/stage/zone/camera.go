@@ -57,9 +57,11 @@ type line struct {
 
 // moment is an object in one frame.
 type moment struct {
-	pts    time.Duration
-	time   time.Time
-	object store.Object
+	pts       time.Duration
+	time      time.Time
+	object    store.Object
+	clock     string        // how time was obtained
+	timeError time.Duration // and how far it may be off
 }
 
 // object is a followed object.
@@ -127,7 +129,7 @@ func (c *Camera) frame(a *store.Annotation) {
 	c.last, c.begun = a.PTS, true
 	for _, o := range a.Objects {
 		if o.TrackID != "" {
-			c.see(moment{a.PTS, a.Time, o})
+			c.see(moment{a.PTS, a.Time, o, a.Clock, a.TimeError})
 		}
 	}
 	for _, z := range c.zones {
@@ -328,6 +330,7 @@ func (c *Camera) report(kind, id, name string, at moment, more func(*bus.ZoneEve
 	e := bus.ZoneEvent{
 		Kind: kind, CameraID: c.id, ZoneID: id, ZoneName: name, Time: at.time, TrackID: o.TrackID,
 		ClassID: o.ClassID, Label: o.Label, Score: o.Score, Box: o.Box,
+		Clock: at.clock, TimeError: at.timeError,
 	}
 	more(&e)
 	c.say(e)

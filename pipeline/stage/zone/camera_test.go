@@ -37,7 +37,7 @@ const frameTime = 20 * time.Millisecond
 func (r *rig) step(objects ...store.Object) {
 	pts := time.Duration(r.frames) * frameTime
 	r.frames++
-	r.Annotations([]store.Annotation{{CameraID: "door", Time: epoch.Add(pts), PTS: pts, Frame: r.frames, Width: 1000, Height: 500, Objects: objects}})
+	r.Annotations([]store.Annotation{{CameraID: "door", Time: epoch.Add(pts), PTS: pts, Frame: r.frames, Width: 1000, Height: 500, Objects: objects, Clock: "rtcp", TimeError: time.Millisecond}})
 }
 
 // stand is somebody of 40x100 pixels with the feet at x, y.
@@ -102,6 +102,7 @@ func TestEventsSayWhatHappened(t *testing.T) {
 	require.Equal(t, bus.ZoneEvent{
 		Kind: Entered, CameraID: "door", ZoneID: "yard", ZoneName: "The yard", Time: epoch.Add(frameTime),
 		TrackID: "a", Label: "person", Score: 0.8, Box: [4]float32{480, 200, 40, 100},
+		Clock: "rtcp", TimeError: time.Millisecond,
 	}, r.events[0])
 	require.Equal(t, frameTime, r.events[1].Stayed)
 	require.Equal(t, epoch.Add(2*frameTime), r.events[1].Time)

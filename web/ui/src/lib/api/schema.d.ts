@@ -1815,6 +1815,12 @@ export interface components {
              * @example harbour
              */
             client_id?: string;
+            /**
+             * @description How the time was obtained: as the capture time of the frame in which it happened, or from the machine's clock.
+             * @example rtcp
+             * @enum {string}
+             */
+            clock: "rtcp" | "arrival" | "file" | "machine";
             /** @description Details, by kind. */
             data?: unknown;
             /**
@@ -1839,6 +1845,11 @@ export interface components {
              * @example 2026-11-25T09:30:18.123Z
              */
             time: string;
+            /**
+             * Format: double
+             * @description Half-width of the interval that the time is known to lie in.
+             */
+            time_error_ms: number;
         };
         FileDetection: {
             /**
@@ -3379,6 +3390,11 @@ export interface components {
              */
             class_id: number;
             /**
+             * @description How its times were obtained.
+             * @enum {string}
+             */
+            clock?: "rtcp" | "arrival" | "file";
+            /**
              * Format: date-time
              * @description Last seen.
              * @example 2026-11-25T09:30:18.123Z
@@ -3419,6 +3435,11 @@ export interface components {
              * @example 2026-11-25T09:30:18.123Z
              */
             start: string;
+            /**
+             * Format: double
+             * @description Half-width of the interval that each of them is known to lie in.
+             */
+            time_error_ms: number;
         };
         Zone: {
             /**
