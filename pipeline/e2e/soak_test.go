@@ -43,9 +43,6 @@ type soak struct {
 	clients int       // created, and answered
 }
 
-// sizes are what must not grow while a daemon runs.
-type sizes struct{ goroutines, files, kib int64 }
-
 // fault is something that happens to a soak, and what it costs at most.
 type fault struct {
 	name string
@@ -89,8 +86,8 @@ func pause(t *testing.T, length time.Duration) {
 // TestSoak runs eight cameras for as long as DETECTD_SOAK says (make soak), with a
 // fault every 30 s: a camera goes for a while, kill -9, a full disk, a camera's
 // clock jumps. After each, every second of every camera is accounted for, and every
-// answered record is there. In the second half the daemon is not killed any more:
-// what it holds must not grow.
+// answered record is there. After a quarter of the time the daemon is not killed any
+// more: what it holds must not grow to the end.
 func TestSoak(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("DETECTD_SOAK"))
 	if err != nil {
@@ -111,10 +108,10 @@ func TestSoak(t *testing.T) {
 
 	all := faults()
 	happened := map[string]int{}
-	var first, last sizes // of the daemon that runs to the end
+	var samples []sample // of the daemon that runs to the end
 	for n := 0; time.Since(began) < length; n++ {
 		f := all[n%len(all)]
-		if f.kill && time.Since(began) > length/2 {
+		if f.kill && time.Since(began) > length/4 {
 			continue
 		}
 		round := time.Now()
@@ -122,21 +119,25 @@ func TestSoak(t *testing.T) {
 		happened[f.name]++
 		s.recovers(t)
 		s.account(t, f.name)
-		if last = s.sizes(t); first == (sizes{}) || f.kill {
-			first = last
-		}
 		pause(t, soakEvery-min(soakEvery, time.Since(round)))
+		if f.kill {
+			samples = nil
+		}
+		samples = append(samples, sample{time.Since(began), s.sizes(t)})
 	}
 	s.checked = began
 	total := s.account(t, "all")
 	t.Logf("%v of faults %v: %.0f s recorded, %.0f s missing %v; coverage and ledger are 100 %%", time.Since(began).Round(time.Second), happened,
 		total.Covered, total.Missing, total.Reasons)
-	t.Logf("the last daemon: %v, at the end %v", first, last)
-	// A connection more or less at the moment of counting is no leak.
-	require.LessOrEqual(t, last.goroutines, first.goroutines+first.goroutines/5, "goroutines")
-	require.LessOrEqual(t, last.files, first.files+first.files/5, "files")
-	if length >= 30*time.Minute { // before, caches still fill
-		require.LessOrEqual(t, last.kib, first.kib+first.kib/5, "KiB of memory")
+	settled := samples[min(len(samples)/4, int(10*time.Minute/soakEvery)):] // before, caches fill
+	t.Logf("the last daemon: %v at first, %v at the end; of %d samples from %v to %v:", samples[0], samples[len(samples)-1],
+		len(settled), settled[0].at.Round(time.Second), settled[len(settled)-1].at.Round(time.Second))
+	grown := growths(settled)
+	t.Log(grown)
+	for _, g := range grown {
+		if length >= 30*time.Minute || g.name != "KiB of memory" { // memory takes its time
+			require.True(t, g.flat(), g)
+		}
 	}
 }
 
@@ -188,9 +189,4 @@ func (s *soak) sizes(t *testing.T) sizes {
 	files, err := os.ReadDir(proc + "fd")
 	require.NoError(t, err)
 	return sizes{system.Goroutines, int64(len(files)), procNumber(t, proc+"status", "VmRSS:")}
-}
-
-// String implements fmt.Stringer.
-func (s sizes) String() string {
-	return fmt.Sprintf("%d goroutines, %d files, %d MiB", s.goroutines, s.files, s.kib>>10)
 }
