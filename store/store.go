@@ -247,6 +247,8 @@ type Events interface {
 	AddEvent(ctx context.Context, e Event) (Event, error)
 	// AddEvents adds many in one step and gives them their ids.
 	AddEvents(ctx context.Context, es []Event) error
+	// ListEvents takes a kind that begins with ! as all kinds that do not begin
+	// with the rest of it.
 	ListEvents(ctx context.Context, cameraID, kind string, r Range, p Page) ([]Event, string, error)
 }
 

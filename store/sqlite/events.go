@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"detectd/store"
@@ -70,7 +71,11 @@ func (s *Store) ListEvents(ctx context.Context, cameraID, kind string, r store.R
 
 func eventFilter(cameraID, kind string, r store.Range) (f filter) {
 	f.equal("camera_id", cameraID)
-	f.equal("kind", kind)
+	if without, excluded := strings.CutPrefix(kind, "!"); excluded {
+		f.add("substr(kind, 1, length(?)) <> ?", without, without)
+	} else {
+		f.equal("kind", kind)
+	}
 	f.from("time_us", r.From)
 	f.before("time_us", r.To)
 	return f

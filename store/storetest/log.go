@@ -32,6 +32,8 @@ func events(t *testing.T, s store.Records) {
 		"all":    {"", "", store.Range{}, []store.Event{track, late, state}},
 		"camera": {"door", "", store.Range{}, []store.Event{track, state}},
 		"kind":   {"", "camera.state", store.Range{}, []store.Event{late, state}},
+		"not":    {"", "!track.", store.Range{}, []store.Event{late, state}},
+		"not of": {"door", "!camera.state", store.Range{}, []store.Event{track}},
 		"from":   {"", "", store.Range{From: late.Time}, []store.Event{track, late}},
 		"to":     {"", "", store.Range{To: late.Time}, []store.Event{state}},
 		"none":   {"nowhere", "", store.Range{}, []store.Event{}},

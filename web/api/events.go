@@ -43,7 +43,7 @@ func (s *server) routeEvents() {
 
 func (s *server) listEvents(ctx context.Context, in *struct {
 	CameraID string `query:"camera_id" pattern:"^[a-z0-9][a-z0-9_-]{0,62}$" doc:"Only about this camera."`
-	Kind     string `query:"kind" maxLength:"100" doc:"Only of this kind."`
+	Kind     string `query:"kind" maxLength:"100" doc:"Only of this kind; with ! in front, of all kinds but those that begin so: !track. leaves out objects that come and go." example:"line.crossed"`
 	Span
 	Page
 },

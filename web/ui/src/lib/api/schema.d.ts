@@ -5509,7 +5509,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Only from this time on. */
                 from?: string;
-                /** @description Only of this kind. */
+                /** @description Only of this kind; with ! in front, of all kinds but those that begin so: !track. leaves out objects that come and go. */
                 kind?: string;
                 /** @description Most items in the answer. */
                 limit?: number;
