@@ -2,10 +2,13 @@ package e2e
 
 import (
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,21 +20,6 @@ import (
 // has to do.
 func TestPage(t *testing.T) {
 	t.Parallel()
-	root, err := repository()
-	require.NoError(t, err)
-	for path, advice := range map[string]string{
-		"web/ui/dist/index.html":              "run make build",
-		"web/ui/node_modules/playwright-core": "run make deps",
-	} {
-		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
-			t.Fatalf("%v: %s", err, advice)
-		}
-	}
-	if os.Getenv("CHROMIUM") == "" {
-		if _, err := exec.LookPath("chromium"); err != nil {
-			t.Fatalf("%v: install the package chromium (make test-packages)", err)
-		}
-	}
 	// A picture in which there is room to move: the box needs 15 s to cross it.
 	wide := filepath.Join(t.TempDir(), "wide.mp4")
 	require.NoError(t, simulate.Generate(wide, simulate.Spec{
@@ -47,9 +35,59 @@ func TestPage(t *testing.T) {
 	d.addCamera(t, "Good", camera.URLs()[0], body{"id": "good"})
 	d.becomes(t, "good", "running")
 
-	node := exec.Command("node", "live.mjs", d.base+"/", plainCamera(t), "rtsp://"+closed.Addr().String()+"/live")
+	browse(t, "live.mjs", d.base+"/", plainCamera(t), "rtsp://"+closed.Addr().String()+"/live")
+}
+
+// browse runs a script of web/ui/e2e, which opens the page in a browser.
+func browse(t *testing.T, script string, args ...string) {
+	t.Helper()
+	root, err := repository()
+	require.NoError(t, err)
+	for path, advice := range map[string]string{
+		"web/ui/dist/index.html":              "run make build",
+		"web/ui/node_modules/playwright-core": "run make deps",
+	} {
+		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+			t.Fatalf("%v: %s", err, advice)
+		}
+	}
+	if os.Getenv("CHROMIUM") == "" {
+		if _, err := exec.LookPath("chromium"); err != nil {
+			t.Fatalf("%v: install the package chromium (make test-packages)", err)
+		}
+	}
+	node := exec.Command("node", append([]string{script}, args...)...)
 	node.Dir = filepath.Join(root, "web", "ui", "e2e")
 	done := finish(t, node)
 	require.Zero(t, done.Code, "%s%s", done.Stdout, done.Stderr)
 	t.Log(done.Stdout)
+}
+
+// TestRecordingsPage plays, searches and keeps recordings on the real page, over
+// a gap: web/ui/e2e/recordings.mjs says what it has to do.
+func TestRecordingsPage(t *testing.T) {
+	t.Parallel()
+	url := plainCamera(t)
+	d := start(t)
+	useBright(t, d)
+	d.addCamera(t, "Good", url, body{"id": "good"})
+	recorded := func(since time.Time) (all []recording) {
+		soon(t, func(t require.TestingT) {
+			all = list[recording](t, d.client, "/recordings?camera_id=good&from="+since.UTC().Format(time.RFC3339Nano))
+			require.NotEmpty(t, all)
+			require.Greater(t, all[len(all)-1].End.Sub(all[0].Start), 12*time.Second)
+		})
+		return all
+	}
+	recorded(time.Now())
+	d.api(t, http.MethodPut, "/cameras/good", body{"name": "Good", "url": url, "record": "off"}, nil)
+	off := time.Now()
+	require.Eventually(t, func() bool { return time.Since(off) > 6*time.Second }, patience, time.Second)
+	d.api(t, http.MethodPut, "/cameras/good", body{"name": "Good", "url": url, "record": "continuous"}, nil)
+	recorded(time.Now())
+	d.accounted(t, "good")
+	all := list[recording](t, d.client, "/recordings?camera_id=good")
+	gap := slices.IndexFunc(all[1:], func(r recording) bool { return r.Start.After(off) })
+	require.GreaterOrEqual(t, gap, 0)
+	browse(t, "recordings.mjs", d.base+"/", all[gap].End.UTC().Format(time.RFC3339Nano), all[gap+1].Start.UTC().Format(time.RFC3339Nano))
 }

@@ -13,7 +13,7 @@ import { withPage } from "./browser.mjs";
 const [url, second, dead] = process.argv.slice(2);
 const PATIENCE = 60_000;
 const NAME = "<img src=x onerror=alert(1)>";
-const ROUTES = ["live", "cameras/good", "try", "results", "models", "reports", "events", "system"];
+const ROUTES = ["live", "cameras/good", "recordings/good", "try", "results", "models", "reports", "events", "system"];
 
 const tileOf = (page, id) => page.locator(`[data-testid=tile][data-camera="${id}"]`);
 

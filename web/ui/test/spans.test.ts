@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { joinSpans, minuteOf, position, spanAt, ticks } from "../src/lib/util/spans";
+import { joinSpans, minuteOf, position, ticks } from "../src/lib/util/spans";
 
 it("joins recordings that follow each other", () => {
   const spans = [
@@ -13,17 +13,6 @@ it("joins recordings that follow each other", () => {
     { start: 300_000, end: 310_000 },
   ]);
   expect(joinSpans([])).toEqual([]);
-});
-
-it("finds the recording at a time, or the next one", () => {
-  const spans = [
-    { start: 0, end: 10 },
-    { start: 20, end: 30 },
-  ];
-  expect(spanAt(spans, 5)).toBe(spans[0]);
-  expect(spanAt(spans, 10)).toBe(spans[1]);
-  expect(spanAt(spans, 29)).toBe(spans[1]);
-  expect(spanAt(spans, 30)).toBeUndefined();
 });
 
 it("cuts positions to the window", () => {

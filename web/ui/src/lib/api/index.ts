@@ -43,7 +43,7 @@ export const cameras = {
     request<undefined>("DELETE", `/cameras/${id(camera)}`, { ifMatch: revision }),
   frame: (camera: string, time = "latest", boxes = false) =>
     url(`/cameras/${id(camera)}/frames/${id(time)}.jpg`, boxes ? { boxes } : {}),
-  coverage: (camera: string, q: { from: string; to: string }, signal?: Signal) =>
+  coverage: (camera: string, q: { from: string; to: string; tz?: string }, signal?: Signal) =>
     request<t.CameraCoverage>("GET", `/cameras/${id(camera)}/coverage`, { query: q, signal }),
   hls: (camera: string) => url(`/cameras/${id(camera)}/live/index.m3u8`),
 };
@@ -91,12 +91,30 @@ export async function annotations(q: Required<Span>, max: number, signal?: Signa
   return out;
 }
 
-export const recordings = (q: Span & { camera_id: string }, signal?: Signal) =>
-  all<t.Recording>("/recordings", { ...q }, 20000, signal);
+/** The first recording that ends after a moment. */
+export const recordingFrom = async (camera: string, from: number, signal?: Signal): Promise<t.Recording | undefined> =>
+  (await list<t.Recording>("/recordings", { camera_id: camera, from: new Date(from).toISOString(), limit: 1 }, signal)).items[0];
+
+const span = (from: number, to: number) => ({ from: new Date(from).toISOString(), to: new Date(to).toISOString() });
+
+/** The playlist of the recorded files of a span, in ms. */
+export const playlist = (camera: string, from: number, to: number) =>
+  url(`/cameras/${id(camera)}/recordings/index.m3u8`, span(from, to));
+
+/** What was recorded and what happened, in pieces of step seconds. */
+export const timeline = (camera: string, from: number, to: number, step: number, signal?: Signal) =>
+  list<t.TimelinePiece>(`/cameras/${id(camera)}/timeline`, { ...span(from, to), step_seconds: step }, signal).then((l) => l.items);
+
+export const keeps = {
+  list: (camera: string, signal?: Signal) => list<t.Keep>(`/cameras/${id(camera)}/keeps`, {}, signal).then((l) => l.items),
+  put: (camera: string, keep: string, from: number, to: number, note: string) =>
+    request<t.Keep>("PUT", `/cameras/${id(camera)}/keeps/${id(keep)}`, { body: { ...span(from, to), note } }),
+  remove: (camera: string, keep: string) => request<undefined>("DELETE", `/cameras/${id(camera)}/keeps/${id(keep)}`),
+};
 
 /** Where a span of recorded video, in ms, is had as one file. */
 export const movie = (camera: string, from: number, to: number, cut: "exact" | "keys") =>
-  url(`/cameras/${id(camera)}/recordings/video.mp4`, { from: new Date(from).toISOString(), to: new Date(to).toISOString(), cut });
+  url(`/cameras/${id(camera)}/recordings/video.mp4`, { ...span(from, to), cut });
 
 export const tracks = {
   list: (q: Span & { label?: string; limit?: number; cursor?: string }, signal?: Signal) =>

@@ -1,4 +1,4 @@
-// Spans of time on a timeline: joining recordings, finding a moment in them.
+// Spans of time on a timeline.
 
 export interface Span {
   start: number;
@@ -16,16 +16,6 @@ export function joinSpans(spans: readonly Span[], gap = 2000): Span[] {
   return out;
 }
 
-/** The span holding t, else the next one after it. Spans are in order of start. */
-export function spanAt<T extends Span>(spans: readonly T[], t: number): T | undefined {
-  let next: T | undefined;
-  for (const s of spans) {
-    if (s.start <= t && t < s.end) return s;
-    if (s.start > t && (!next || s.start < next.start)) next = s;
-  }
-  return next;
-}
-
 /** Where t lies in a window, 0 to 1, cut to the window. */
 export function position(t: number, window: Span): number {
   const part = (t - window.start) / (window.end - window.start);
@@ -37,7 +27,7 @@ const HOUR = 3_600_000;
 /** Round times for the labels of a window, at most most of them. */
 export function ticks(window: Span, most = 12): number[] {
   const length = window.end - window.start;
-  const steps = [HOUR / 60, HOUR / 12, HOUR / 6, HOUR / 2, HOUR, 2 * HOUR, 3 * HOUR];
+  const steps = [HOUR / 360, HOUR / 120, HOUR / 60, HOUR / 12, HOUR / 6, HOUR / 2, HOUR, 2 * HOUR, 3 * HOUR];
   const step = steps.find((s) => length / s <= most) ?? 6 * HOUR;
   const offset = new Date(window.start).getTimezoneOffset() * 60_000;
   const out: number[] = [];
