@@ -38,6 +38,7 @@ export class HlsReplay implements Replay {
   #turn = 0;
   #recovered = 0;
   #lost = 0;
+  #resume: number | undefined;
   #rate = 1;
   #going = true;
 
@@ -47,6 +48,7 @@ export class HlsReplay implements Replay {
     readonly told: Told,
   ) {
     video.addEventListener("ended", this.#ended);
+    video.addEventListener("waiting", this.#waiting);
   }
 
   static supported(): boolean {
@@ -83,6 +85,7 @@ export class HlsReplay implements Replay {
   close(): void {
     this.#turn++;
     this.video.removeEventListener("ended", this.#ended);
+    this.video.removeEventListener("waiting", this.#waiting);
     this.#drop();
   }
 
@@ -93,6 +96,7 @@ export class HlsReplay implements Replay {
 
   #go(t: number): void {
     this.#wanted = t;
+    this.#resume = undefined;
     const parts = this.#parts();
     const inside = t >= this.#span.start && t < this.#span.end;
     const media = inside ? toMedia(parts, t) : undefined;
@@ -113,12 +117,20 @@ export class HlsReplay implements Replay {
 
   #load(t: number): void {
     this.#drop();
+    this.#resume = undefined;
     const turn = ++this.#turn;
     this.#span = { start: t - BEFORE, end: t + AFTER };
     const hls = new Hls({
       autoStartLoad: false, enableWorker: false, maxBufferLength: 40, maxMaxBufferLength: 90, backBufferLength: 40,
       // Files follow each other to the millisecond, but pictures of a second or more are no hole.
       maxBufferHole: 1,
+      fragLoadPolicy: {
+        default: {
+          maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 60_000,
+          timeoutRetry: { maxNumRetry: 2, retryDelayMs: 0, maxRetryDelayMs: 0 },
+          errorRetry: { maxNumRetry: 3, retryDelayMs: 500, maxRetryDelayMs: 4000 },
+        },
+      },
     });
     this.#hls = hls;
     hls.once(Hls.Events.LEVEL_LOADED, () => {
@@ -137,13 +149,16 @@ export class HlsReplay implements Replay {
     });
     hls.on(Hls.Events.FRAG_BUFFERED, () => (this.#lost = this.#recovered = 0));
     hls.on(Hls.Events.ERROR, (_, e) => {
-      if (!e.fatal || turn !== this.#turn) return;
+      if (turn !== this.#turn) return;
+      if (e.details === Hls.ErrorDetails.FRAG_LOAD_ERROR && e.response?.code === 404 && e.frag?.programDateTime) {
+        this.#gone(e.frag.programDateTime + e.frag.duration * 1000 + 1);
+        return;
+      }
+      if (!e.fatal) return;
       if (e.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR && e.response?.code === 404) {
         void this.#find(this.#wanted, turn);
       } else if (e.type === Hls.ErrorTypes.NETWORK_ERROR) {
-        const gone = e.response?.code === 404 && e.frag?.programDateTime;
-        if (!gone || ++this.#lost > MOST_LOST) this.told.trouble(gone ? "The files of this time are not there." : "detectd does not answer.");
-        else this.#load((this.#wanted = gone + (e.frag?.duration ?? 1) * 1000 + 1));
+        this.told.trouble("The recording could not be loaded.");
       } else if (e.type === Hls.ErrorTypes.MEDIA_ERROR && !unknownCodec(e.details) && this.#recovered++ < 2) {
         hls.recoverMediaError();
       } else {
@@ -153,6 +168,19 @@ export class HlsReplay implements Replay {
     hls.loadSource(playlist(this.camera, this.#span.start, this.#span.end));
     hls.attachMedia(this.video);
   }
+
+  /** A file is not there any more: playback goes on at t, after what is loaded has been shown. */
+  #gone(t: number): void {
+    const { buffered, currentTime } = this.video;
+    const ahead = Array.from({ length: buffered.length }, (_, i) => buffered.end(i)).some((end) => end > currentTime + 0.5);
+    if (ahead) this.#resume = t;
+    else if (++this.#lost > MOST_LOST) this.told.trouble("The files of this time are not there.");
+    else this.#load((this.#wanted = t));
+  }
+
+  #waiting = (): void => {
+    if (this.#resume !== undefined) this.#gone(this.#resume);
+  };
 
   /** The playlist holds nothing from t on: what comes after it, if anything does. */
   async #find(t: number, turn: number): Promise<void> {
