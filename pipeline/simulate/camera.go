@@ -26,6 +26,7 @@ type camera struct {
 	source pipeline.Source
 	format pipeline.Format
 
+	sound    *voice // nil: the file has none that RTP carries
 	media    *description.Media
 	stream   *gortsplib.ServerStream
 	packets  packetizer
@@ -54,6 +55,9 @@ func (c *camera) prepare(ctx context.Context) error {
 		return err
 	}
 	if ok {
+		if info, err := file.Probe(c.path); err == nil && c.fps == 0 {
+			c.sound = newVoice(info.Sound)
+		}
 		c.source, err = file.New(file.Config{Path: c.path, Realtime: true, Loop: true, FPS: c.fps})
 		return err
 	}
@@ -73,9 +77,11 @@ func (c *camera) open(server *gortsplib.Server) error {
 	}
 	c.packets = packets
 	c.media = &description.Media{Type: description.MediaTypeVideo, Formats: []format.Format{forma}}
-	c.stream = &gortsplib.ServerStream{Server: server, Desc: &description.Session{
-		Title: "detectd simulator", Medias: []*description.Media{c.media},
-	}}
+	medias := []*description.Media{c.media}
+	if c.sound != nil {
+		medias = append(medias, c.sound.media)
+	}
+	c.stream = &gortsplib.ServerStream{Server: server, Desc: &description.Session{Title: "detectd simulator", Medias: medias}}
 	return c.stream.Initialize()
 }
 
@@ -104,21 +110,21 @@ func (c *camera) Unit(u pipeline.Unit) {
 		// An error concerns single clients, whom gortsplib handles.
 		claimed := due.Add(time.Duration(c.shift.Load()))
 		_ = c.stream.WritePacketRTPWithNTP(c.media, pkt, claimed)
-		c.report(pkt, claimed)
+		c.report(c.media, pkt, claimed, &c.reported)
 	}
 }
 
 // reportEvery is how often clients are told the wall-clock time of the video.
 const reportEvery = time.Second
 
-// report sends an RTCP sender report now and then: gortsplib's own come every ten
+// report sends an RTCP sender report of a stream now and then: gortsplib's own come every ten
 // seconds, and the first may overtake the video over UDP and be lost.
-func (c *camera) report(pkt *rtp.Packet, due time.Time) {
-	if due.Sub(c.reported).Abs() < reportEvery { // it may have been set back
+func (c *camera) report(of *description.Media, pkt *rtp.Packet, due time.Time, reported *time.Time) {
+	if due.Sub(*reported).Abs() < reportEvery { // it may have been set back
 		return
 	}
-	c.reported = due
-	_ = c.stream.WritePacketRTCP(c.media, &rtcp.SenderReport{
+	*reported = due
+	_ = c.stream.WritePacketRTCP(of, &rtcp.SenderReport{
 		SSRC: pkt.SSRC, NTPTime: ntp.Encode(due), RTPTime: pkt.Timestamp,
 	})
 }

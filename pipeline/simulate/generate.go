@@ -37,6 +37,10 @@ type Spec struct {
 	Orientation frame.Orientation // how players turn it (mp4); 0: not at all
 	Aspect      [2]int            // width of a pixel by its height; 0: square
 	Interlaced  bool              // coded as fields, the upper first (H.264)
+
+	// Sound is a codec of sound: the picture flashes and a tone is heard for the first
+	// 120 ms of every second. G.711 wants mov or mkv.
+	Sound pipeline.Codec
 }
 
 func (s Spec) withDefaults() Spec {
@@ -79,19 +83,26 @@ func Generate(path string, spec Spec) (err error) {
 		return err
 	}
 	defer enc.close()
-	write, err := openMuxer(mux, path, enc, spec.Orientation)
+	var sound *beeper
+	if spec.Sound != "" {
+		if sound, err = newBeeper(spec.Sound); err != nil {
+			return err
+		}
+		defer sound.close()
+	}
+	write, err := openMuxer(mux, path, enc, sound, spec.Orientation)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, mux.Pb().Close()) }()
-	if err := paintAll(spec, enc, write); err != nil {
+	if err := paintAll(spec, enc, sound, write); err != nil {
 		return fmt.Errorf("generate %q: %w", path, err)
 	}
 	return mux.WriteTrailer()
 }
 
 // openMuxer creates the file and returns the function that adds a packet to it.
-func openMuxer(mux *astiav.FormatContext, path string, enc *encoder, o frame.Orientation) (func(*astiav.Packet) error, error) {
+func openMuxer(mux *astiav.FormatContext, path string, enc *encoder, sound *beeper, o frame.Orientation) (muxer, error) {
 	stream := mux.NewStream(nil)
 	if err := enc.cc.ToCodecParameters(stream.CodecParameters()); err != nil {
 		return nil, fmt.Errorf("copy codec parameters: %w", err)
@@ -105,6 +116,14 @@ func openMuxer(mux *astiav.FormatContext, path string, enc *encoder, o frame.Ori
 			return nil, fmt.Errorf("turn video: %w", err)
 		}
 	}
+	if sound != nil {
+		sound.stream = mux.NewStream(nil)
+		if err := sound.cc.ToCodecParameters(sound.stream.CodecParameters()); err != nil {
+			return nil, fmt.Errorf("copy codec parameters: %w", err)
+		}
+		sound.stream.CodecParameters().SetCodecTag(0)
+		sound.stream.SetTimeBase(sound.cc.TimeBase())
+	}
 	io, err := astiav.OpenIOContext(path, astiav.NewIOContextFlags(astiav.IOContextFlagWrite))
 	if err != nil {
 		return nil, fmt.Errorf("create %q: %w", path, err)
@@ -113,13 +132,19 @@ func openMuxer(mux *astiav.FormatContext, path string, enc *encoder, o frame.Ori
 	if err := mux.WriteHeader(nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("write header of %q: %w", path, err), io.Close())
 	}
-	return func(p *astiav.Packet) error {
-		p.SetStreamIndex(stream.Index())
-		p.SetDuration(1)
-		p.RescaleTs(enc.cc.TimeBase(), stream.TimeBase())
+	return func(p *astiav.Packet, of *astiav.Stream) error {
+		if of == nil {
+			of = stream
+			p.SetDuration(1)
+			p.RescaleTs(enc.cc.TimeBase(), stream.TimeBase())
+		}
+		p.SetStreamIndex(of.Index())
 		return mux.WriteInterleavedFrame(p)
 	}, nil
 }
+
+// muxer writes a packet of a stream, of the video when it is nil.
+type muxer func(*astiav.Packet, *astiav.Stream) error
 
 // displayMatrix is how a container says that players have to turn the pictures
 // (ISO/IEC 14496-12, 6.2.2): where a step to the right and one down lead to.
@@ -154,7 +179,8 @@ func displayMatrix(o frame.Orientation) []byte {
 	return m
 }
 
-func paintAll(spec Spec, enc *encoder, write func(*astiav.Packet) error) error {
+func paintAll(spec Spec, enc *encoder, sound *beeper, mux muxer) error {
+	write := func(p *astiav.Packet) error { return mux(p, nil) }
 	for i := range spec.Frames {
 		f, err := enc.blank()
 		if err != nil {
@@ -168,11 +194,18 @@ func paintAll(spec Spec, enc *encoder, write func(*astiav.Packet) error) error {
 		f.SetPts(int64(i))
 		err = enc.encode(f, write)
 		f.Free()
+		if err == nil && sound != nil {
+			err = sound.until(float64(i+1)/float64(spec.FPS), mux)
+		}
 		if err != nil {
 			return err
 		}
 	}
-	return enc.encode(nil, write)
+	err := enc.encode(nil, write)
+	if err == nil && sound != nil {
+		err = sound.encode(nil, mux)
+	}
+	return err
 }
 
 // paint draws picture i: a grey slope, a bright box and a dark box that cross it;
@@ -206,6 +239,9 @@ func paint(f *astiav.Frame, spec Spec, i int) {
 	box(luma, stride, (step*4)%(spec.Width-width), spec.Height/3, width, side, 235)
 	if !spec.Plain {
 		box(luma, stride, spec.Width-side-(step*2)%(spec.Width-side), spec.Height*3/5, side, side, 24)
+	}
+	if spec.flashes(i) {
+		box(luma, stride, 0, 0, spec.Width, spec.Height, 235)
 	}
 	if spec.Stamp {
 		stamp(luma, stride, i)

@@ -48,6 +48,7 @@ func New(cfg Config) (*Source, error) {
 // Run implements pipeline.Source. A file that does not loop ends with StateEnded.
 func (s *Source) Run(ctx context.Context, sink pipeline.Sink) error {
 	p := &player{cfg: s.cfg, sink: sink, began: time.Now(), lastDTS: -1}
+	p.hearing.sink, _ = sink.(pipeline.SoundSink)
 	if p.cfg.StartTime.IsZero() {
 		p.cfg.StartTime = p.began
 	}
@@ -78,6 +79,7 @@ type player struct {
 	lastDTS time.Duration
 	units   int
 	format  pipeline.Format // as announced
+	hearing hearing
 }
 
 // once plays the file from its beginning to its end.
@@ -92,10 +94,15 @@ func (p *player) once(ctx context.Context) error {
 	if p.cfg.FPS > 0 {
 		scale, rate = rate/p.cfg.FPS, p.cfg.FPS
 	}
+	sound := m.sound()
+	if scale != 1 && sound.Codec != "" {
+		sound = pipeline.SoundFormat{Missing: "the file is not played at its own speed"}
+	}
 	end := p.offset
 	interval := time.Duration(float64(time.Second) / rate)
 	for {
 		u, err := m.next()
+		p.listen(m)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -103,6 +110,7 @@ func (p *player) once(ctx context.Context) error {
 			p.offset = end
 			return err
 		}
+		p.hearing.announce(sound)
 		if f := m.describe().Format; p.units == 0 || u.Key && !f.Equal(p.format) {
 			p.format = f
 			p.sink.Format(f)
@@ -110,10 +118,15 @@ func (p *player) once(ctx context.Context) error {
 		u.PTS = p.offset + time.Duration(float64(u.PTS)*scale)
 		u.DTS = p.offset + time.Duration(float64(u.DTS)*scale)
 		end = max(end, u.PTS+interval)
+		if p.units > 0 {
+			p.hear(ctx, u.DTS)
+		}
 		if !p.deliver(ctx, u) {
 			return nil
 		}
 	}
+	p.hear(ctx, end)
+	p.hearing.queue = nil // it would be heard together with the next loop
 	p.offset = end
 	return nil
 }

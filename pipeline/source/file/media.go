@@ -23,6 +23,7 @@ type Info struct {
 	FPS      float64       // of a video; 1 for a picture
 	Duration time.Duration // of a video; 0 when unknown and for pictures
 	Picture  bool          // one picture, not a video
+	Sound    pipeline.SoundFormat
 }
 
 // Probe opens a file far enough to describe it. The error is a *pipeline.SourceError.
@@ -39,6 +40,8 @@ func Probe(path string) (Info, error) {
 type medium interface {
 	describe() Info
 	next() (pipeline.Unit, error) // io.EOF at the end
+	sound() pipeline.SoundFormat
+	heard() []pipeline.Sound // what was read of it since the last call
 	close()
 }
 

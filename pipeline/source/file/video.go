@@ -30,6 +30,7 @@ type video struct {
 	codec  astiav.CodecID
 	info   Info
 	nals   nalFormat
+	track  soundTrack
 
 	tick    time.Duration // of one unit, from the rate
 	started bool
@@ -79,6 +80,8 @@ func (v *video) choose() error {
 	if err := v.learn(); err != nil {
 		return err
 	}
+	v.track.open(v.fc)
+	v.info.Sound = v.track.format
 	v.info.FPS = frameRate(v.stream)
 	if d := v.fc.Duration(); d > 0 {
 		v.info.Duration = time.Duration(d) * time.Microsecond
@@ -160,7 +163,7 @@ func (v *video) next() (pipeline.Unit, error) {
 		case err != nil:
 			return pipeline.Unit{}, fail(pipeline.StateFailed, "the file is damaged: reading stopped before its end", err)
 		}
-		if v.pkt.StreamIndex() != v.stream.Index() || v.pkt.Size() == 0 {
+		if v.track.take(v.pkt, v.shift) || v.pkt.StreamIndex() != v.stream.Index() || v.pkt.Size() == 0 {
 			continue
 		}
 		if v.changed() {
