@@ -48,6 +48,7 @@ type assembler struct {
 	changed bool // the format is to be announced before the next unit
 	line    timeline
 	clock   captureClock
+	claimed time.Time // of PTS 0, by the camera's clock, wrong as it may be; zero: it claims nothing
 }
 
 func newAssembler(forma format.Format, sink pipeline.Sink, ss *session) (*assembler, error) {
@@ -150,6 +151,9 @@ func (a *assembler) deliver(nals [][]byte, key bool, now time.Time) {
 func (a *assembler) stamp(u *pipeline.Unit, timestamp uint32, arrived time.Time) {
 	ntp, ok := a.reports.claim(a.ssrc, timestamp, arrived)
 	u.Time, u.TimeError, u.Clock = a.clock.stamp(u.PTS, arrived, ntp, ok)
+	if a.claimed = (time.Time{}); ok {
+		a.claimed = ntp.Add(-u.PTS)
+	}
 	if ok && u.Clock == frame.ClockArrival && !a.clock.warned {
 		a.clock.warned = true
 		a.ss.log.Warn("camera clock is wrong, using the time of arrival",

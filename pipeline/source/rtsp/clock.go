@@ -64,6 +64,11 @@ func (c *captureClock) quickest(pts time.Duration, arrived time.Time) time.Time 
 	case zero.Before(c.zero):
 		c.zero = zero
 	}
+	return c.zeroTime()
+}
+
+// zeroTime is the time of PTS 0 by the quickest units so far.
+func (c *captureClock) zeroTime() time.Time {
 	if c.before.Before(c.zero) {
 		return c.before
 	}
@@ -114,6 +119,9 @@ func (l *timeline) next(timestamp uint32, arrived time.Time, extract func(pts in
 	return toDuration(max(p, d)), toDuration(d), true
 }
 
-func toDuration(ticks int64) time.Duration {
-	return time.Duration(ticks/clockRate)*time.Second + time.Duration(ticks%clockRate)*time.Second/clockRate
+func toDuration(ticks int64) time.Duration { return durationAt(ticks, clockRate) }
+
+// durationAt is exact to the nanosecond, cut towards zero.
+func durationAt(ticks, rate int64) time.Duration {
+	return time.Duration(ticks/rate)*time.Second + time.Duration(ticks%rate)*time.Second/time.Duration(rate)
 }

@@ -140,7 +140,8 @@ func mendSets(fmtp string) string {
 	for p := range strings.SplitSeq(params, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(p), "=")
 		bad := false
-		if strings.HasPrefix(strings.ToLower(key), "sprop-") {
+		switch strings.ToLower(key) {
+		case "sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps":
 			for set := range strings.SplitSeq(value, ",") {
 				_, err := base64.StdEncoding.DecodeString(set)
 				bad = bad || err != nil

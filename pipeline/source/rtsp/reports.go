@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ type reports struct {
 	rtp  uint32
 	at   time.Time // when it came
 	now  func() time.Time
+
+	clock int // of the RTP time stamps, in Hz; 0 means that of video
 }
 
 // packet takes RTCP packets, in the goroutine that reads them.
@@ -48,7 +51,7 @@ func (r *reports) claim(ssrc, timestamp uint32, arrived time.Time) (time.Time, b
 	}
 	// Either may be a step ahead in what was sent at once, or wait in a queue; a
 	// greater difference means that the camera's RTP clock began anew.
-	since := toDuration(int64(int32(timestamp - r.rtp)))
+	since := durationAt(int64(int32(timestamp-r.rtp)), int64(cmp.Or(r.clock, clockRate)))
 	if (since - arrived.Sub(r.at)).Abs() > maxDelay {
 		return time.Time{}, false
 	}

@@ -1,10 +1,10 @@
 // Package rtsp is the source that plays an RTSP camera.
 //
 // RTSP, RTP and SDP are parsed in Go by gortsplib. The source takes H.264, H.265
-// and Motion JPEG over TCP or UDP, with basic or digest authentication, and
-// delivers access units whose time stamps start at 0 with each Run: who runs it
-// again after an error adds the offset that keeps the timeline of the camera
-// going.
+// and Motion JPEG over TCP or UDP, with basic or digest authentication, and for
+// sinks that listen AAC, Opus and G.711. It delivers access units whose time stamps
+// start at 0 with each Run: who runs it again after an error adds the offset that
+// keeps the timeline of the camera going.
 package rtsp
 
 import (
@@ -39,6 +39,7 @@ type Config struct {
 	DialTimeout  time.Duration // for the connection, TLS included; 0 means 5 s
 	ReadTimeout  time.Duration // for each answer of the camera; 0 means 5 s
 	VideoTimeout time.Duration // for the next access unit; 0 means 10 s
+	NoSound      bool          // the camera's sound is not even asked for
 	TLS          *tls.Config   // for rtsps; nil checks the camera's certificate as usual
 	Logger       *slog.Logger  // nil discards
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
+	"github.com/pion/rtp"
 
 	"detectd/pipeline"
 )
@@ -43,6 +45,11 @@ type session struct {
 	noGetParam bool          // the camera refuses GET_PARAMETER
 	since      time.Time     // when playing began; owned by the goroutine that reads packets
 	stage      atomic.Int32  // how far the video came
+
+	media      sync.Mutex // over UDP, packets of sound and of video come from two goroutines
+	wantsSound bool
+	soundAsked bool // sound was set up, or tried to be
+	accepted   bool // PLAY was
 }
 
 // How far the video of a session came, from the first packet to a picture.
@@ -61,10 +68,21 @@ func (ss *session) reach(stage int32) {
 	}
 }
 
-func (s *Source) play(parent context.Context, sink pipeline.Sink, protocol gortsplib.Protocol) error {
+// play runs a session, and another without sound when asking for it may be what
+// broke the first.
+func (s *Source) play(ctx context.Context, sink pipeline.Sink, protocol gortsplib.Protocol) error {
+	suspect, err := s.session(ctx, sink, protocol, !s.cfg.NoSound)
+	if suspect && ctx.Err() == nil {
+		s.log.Warn("the camera fails when it is asked for its sound, playing without", "error", err)
+		_, err = s.session(ctx, sink, protocol, false)
+	}
+	return err
+}
+
+func (s *Source) session(parent context.Context, sink pipeline.Sink, protocol gortsplib.Protocol, sound bool) (suspect bool, err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	ss := &session{Source: s, login: login{cnonce: newCnonce}}
+	ss := &session{Source: s, login: login{cnonce: newCnonce}, wantsSound: sound}
 	if s.url.User != nil {
 		ss.login.user = s.url.User.Username()
 		ss.login.password, _ = s.url.User.Password()
@@ -73,27 +91,28 @@ func (s *Source) play(parent context.Context, sink pipeline.Sink, protocol gorts
 	defer ss.timer.Stop()
 	ss.client = ss.newClient(protocol)
 	if err := ss.client.Start(); err != nil {
-		return failed("the RTSP client did not start", err)
+		return false, failed("the RTSP client did not start", err)
 	}
 	closed := make(chan struct{})
 	context.AfterFunc(ctx, func() { ss.client.Close(); close(closed) })
 
-	err := ss.run(sink)
+	err = ss.run(sink)
 	silent := errors.Is(context.Cause(ctx), errSilent)
 	cancel(nil)
 	<-closed
+	suspect = ss.soundAsked && !ss.accepted
 	switch {
 	case parent.Err() != nil:
-		return nil
+		return false, nil
 	case ss.foreign:
-		return &pipeline.SourceError{
+		return false, &pipeline.SourceError{
 			State: pipeline.StateBadURL, Err: errRedirect,
 			Reason: "the camera redirects to another address; enter that address if you trust it",
 		}
 	case silent:
-		return ss.silence(err)
+		return suspect, ss.silence(err)
 	}
-	return ss.explain(err)
+	return suspect, ss.explain(err)
 }
 
 func (ss *session) silence(err error) *pipeline.SourceError {
@@ -136,7 +155,14 @@ func (ss *session) run(sink pipeline.Sink) error {
 		return err
 	}
 	ss.client.OnPacketRTCP(media, a.reports.packet)
-	ss.client.OnPacketRTP(media, forma, a.packet)
+	ss.client.OnPacketRTP(media, forma, func(pkt *rtp.Packet) {
+		ss.media.Lock()
+		defer ss.media.Unlock()
+		a.packet(pkt)
+	})
+	if listening, ok := sink.(pipeline.SoundSink); ok {
+		ss.listen(desc, listening, a)
+	}
 	err = ss.again(func() error {
 		_, err := ss.client.Play(nil)
 		return err
@@ -144,10 +170,48 @@ func (ss *session) run(sink pipeline.Sink) error {
 	if err != nil {
 		return err
 	}
+	ss.accepted = true
 	if !ss.playing.Swap(true) {
 		ss.timer.Reset(ss.cfg.VideoTimeout)
 	}
 	return ss.client.Wait()
+}
+
+// listen sets the sound up beside the video, and says why there is none. Whatever
+// goes wrong with it, the video goes on, unless the connection ends.
+func (ss *session) listen(desc *description.Session, sink pipeline.SoundSink, video *assembler) {
+	if !ss.wantsSound {
+		f := pipeline.SoundFormat{}
+		if !ss.cfg.NoSound {
+			f.Missing = "the camera fails when it is asked for its sound"
+		}
+		sink.SoundFormat(f)
+		return
+	}
+	media, forma, c, missing := chooseSound(desc)
+	if c == nil {
+		sink.SoundFormat(pipeline.SoundFormat{Missing: missing})
+		return
+	}
+	ss.soundAsked = true
+	err := ss.again(func() error {
+		_, err := ss.client.Setup(desc.BaseURL, media, 0, 0)
+		return err
+	})
+	if err != nil {
+		ss.log.Warn("the camera does not give its sound", "error", err)
+		sink.SoundFormat(pipeline.SoundFormat{Missing: "the camera offers sound and does not give it"})
+		return
+	}
+	l := newListener(c, sink, ss, video)
+	sink.SoundFormat(c.format)
+	l.format = c.format
+	ss.client.OnPacketRTCP(media, l.reports.packet)
+	ss.client.OnPacketRTP(media, forma, func(pkt *rtp.Packet) {
+		ss.media.Lock()
+		defer ss.media.Unlock()
+		l.packet(pkt)
+	})
 }
 
 // again makes a request once more whose login was refused because it had run out.
