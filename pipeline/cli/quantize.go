@@ -28,6 +28,7 @@ type modelsQuantizeCommand struct {
 	MaxLoss     float64 `default:"1.0" placeholder:"P" help:"Points of AP that may be lost (${default})."`
 	Calibration string  `default:"percentile" enum:"minmax,percentile,mse" placeholder:"RULE" help:"int8: how ranges are chosen, minmax, percentile or mse (${default})."`
 	Pictures    int     `default:"64" placeholder:"N" help:"int8: most pictures to calibrate with (${default})."`
+	HeldOut     bool    `help:"Calibrate, and choose what stays in floats, with every second picture, and judge with the others only."`
 	SevenBits   bool    `help:"int8: weights of 7 bits, for processors without VNNI."`
 	HalfInput   bool    `help:"fp16: the model takes 16-bit floats too."`
 	JSON        bool    `name:"json" help:"Print JSON."`
@@ -41,7 +42,9 @@ precision of both is measured on the pictures first. When more than --max-loss
 points of it are lost, operators that lose most are put back to floats; when that
 does not help, the command ends with an error and nothing is added.
 Without --annotations what the model itself finds counts as the truth, and the
-figure says how far the new version agrees with it, not how good it is.`
+figure says how far the new version agrees with it, not how good it is.
+With --held-out the figure comes from pictures that the new version was not made
+with; both halves have to keep to --max-loss.`
 }
 
 // quantized is what the command prints as JSON.
@@ -49,8 +52,9 @@ type quantized struct {
 	Model       string  `json:"model"`  // NAME@VERSION that was added, "" for none
 	Parent      string  `json:"parent"` // NAME@VERSION
 	Method      string  `json:"method"`
-	Truth       string  `json:"truth"` // annotations or agreement
-	Images      int     `json:"images"`
+	Truth       string  `json:"truth"`    // annotations or agreement
+	Images      int     `json:"images"`   // that judged
+	HeldOut     bool    `json:"held_out"` // and did nothing else
 	ParentAP    float64 `json:"parent_ap"`
 	AP          float64 `json:"ap"`
 	Loss        float64 `json:"loss_points"`
@@ -111,8 +115,10 @@ type quantizer struct {
 	data     []byte // the parent's file
 	contract detect.Contract
 	pool     frame.Pool
-	files    []string // of the pictures
+	files    []string // of the pictures to calibrate with
 	dataset  *eval.Dataset
+	choice   *eval.Dataset // of the pictures to calibrate with; nil: the same
+	choiceAP float64       // of the parent
 	out      quantized
 }
 
@@ -130,7 +136,15 @@ func (q *quantizer) make(ctx context.Context, v store.ModelVersion) ([]byte, err
 	if err := q.truth(ctx, parent); err != nil {
 		return nil, err
 	}
-	if q.out.ParentAP, err = q.precision(ctx, parent, true); err != nil {
+	if q.HeldOut {
+		if err := q.holdOut(); err != nil {
+			return nil, err
+		}
+		if q.choiceAP, err = q.precision(ctx, parent, q.choice, false); err != nil {
+			return nil, err
+		}
+	}
+	if q.out.ParentAP, err = q.precision(ctx, parent, q.dataset, true); err != nil {
 		return nil, err
 	}
 	lineage := detect.Lineage{Parent: q.out.Parent, ParentSHA256: v.SHA256, Method: q.To}
@@ -215,15 +229,29 @@ func (q *quantizer) try(ctx context.Context, child []byte, lineage detect.Lineag
 		return nil, fmt.Errorf("open the quantized model: %w", err)
 	}
 	defer func() { _ = detector.Close() }()
-	if q.out.AP, err = q.precision(ctx, detector, false); err != nil {
+	if q.choice != nil {
+		ap, err := q.precision(ctx, detector, q.choice, false)
+		if err != nil {
+			return nil, err
+		}
+		if err := q.allow(q.choiceAP, ap); err != nil {
+			return nil, fmt.Errorf("%w on the pictures to calibrate with", err)
+		}
+	}
+	if q.out.AP, err = q.precision(ctx, detector, q.dataset, false); err != nil {
 		return nil, err
 	}
-	q.out.Loss = 100 * (q.out.ParentAP - q.out.AP)
+	return child, q.allow(q.out.ParentAP, q.out.AP)
+}
+
+// allow refuses a loss that is too large.
+func (q *quantizer) allow(before, after float64) error {
+	q.out.Loss = 100 * (before - after)
 	if q.out.Loss > q.MaxLoss {
-		return nil, fmt.Errorf("%w: AP falls from %.3f to %.3f, by %.2f points (--max-loss %g)",
-			errLoss, q.out.ParentAP, q.out.AP, q.out.Loss, q.MaxLoss)
+		return fmt.Errorf("%w: AP falls from %.3f to %.3f, by %.2f points (--max-loss %g)",
+			errLoss, before, after, q.out.Loss, q.MaxLoss)
 	}
-	return child, nil
+	return nil
 }
 
 // print writes what was done, as JSON or for people.
@@ -236,11 +264,15 @@ func (q *quantizer) print() error {
 	if o.Truth == agreement {
 		truth = "against what " + o.Parent + " finds itself (agreement, not accuracy)"
 	}
+	apart := ""
+	if o.HeldOut {
+		apart = " held out"
+	}
 	_, err := fmt.Fprintf(q.env.stdout, "added %s: %s of %s\n"+
-		"  AP %.3f, before %.3f: %.2f points lost, %s, %d pictures\n"+
+		"  AP %.3f, before %.3f: %.2f points lost, %s, %d pictures%s\n"+
 		"  size %.1f MB, before %.1f MB\n"+
 		"  time %.1f ms of CPU a picture, before %.1f ms: x%.2f\n",
-		o.Model, o.Method, o.Parent, o.AP, o.ParentAP, o.Loss, truth, o.Images,
+		o.Model, o.Method, o.Parent, o.AP, o.ParentAP, o.Loss, truth, o.Images, apart,
 		float64(o.Bytes)/1e6, float64(o.ParentBytes)/1e6, o.MS, o.ParentMS, o.Speed)
 	if o.Speed > 1 {
 		fmt.Fprintf(q.env.stderr, "detectd: warning: %s is slower than %s on this machine's CPU (x%.2f): run it where the hardware computes with %s\n",

@@ -12,6 +12,7 @@ import (
 
 	"detectd/detect"
 	"detectd/detect/detecttest"
+	"detectd/detect/eval"
 	"detectd/detect/model"
 	"detectd/detect/ort"
 	"detectd/pipeline/frame"
@@ -78,13 +79,23 @@ func TestQuantize(t *testing.T) {
 	require.Contains(t, stdout, "added default@3: fp16 of default@1\n")
 	require.Contains(t, stdout, "agreement, not accuracy")
 
+	code, stdout, stderr = command(t, "models", "--data", data, "quantize", "default@1", "--images", pictures,
+		"--to", "int8", "--calibration", "mse", "--max-loss", "100", "--held-out", "--json")
+	require.Zero(t, code, stderr)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
+	require.True(t, got.HeldOut)
+	require.Equal(t, 2, got.Images, "the other two calibrate")
+	code, stdout, _ = command(t, "models", "--data", data, "show", got.Model)
+	require.Zero(t, code)
+	require.Contains(t, stdout, "2 calibration pictures")
+
 	code, stdout, stderr = command(t, "models", "--data", data, "quantize", "default@1", "--images", pictures, "--to", "int8", "--seven-bits", "--max-loss", "0")
 	require.Equal(t, 1, code)
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, "nothing was added")
 	code, stdout, _ = command(t, "models", "--data", data, "list")
 	require.Zero(t, code)
-	require.NotContains(t, stdout, "default@4")
+	require.NotContains(t, stdout, "default@5")
 
 	code, _, stderr = command(t, "models", "--data", data, "quantize", "default@2", "--images", pictures, "--to", "fp16")
 	require.Equal(t, 1, code)
@@ -131,4 +142,22 @@ func defaultBeside(t *testing.T) {
 	err = os.Symlink(filepath.Dir(detecttest.Artefact(t, "share", "default.onnx")), link)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.Remove(link)) })
+}
+
+func TestSplit(t *testing.T) {
+	first, second := alternate([]string{"a", "b", "c"})
+	require.Equal(t, []string{"a", "c"}, first)
+	require.Equal(t, []string{"b"}, second)
+	d := &eval.Dataset{
+		Categories:  []eval.Category{{ID: 1, Name: "car"}},
+		Images:      []eval.Image{{ID: 7, FileName: "a"}, {ID: 8, FileName: "./c"}, {ID: 9, FileName: "deep/a"}, {ID: 10, FileName: "b"}},
+		Annotations: []eval.Annotation{{ID: 1, ImageID: 7}, {ID: 2, ImageID: 9}, {ID: 3, ImageID: 10}, {ID: 4, ImageID: 8}},
+	}
+	in, out := split(d, map[string]bool{"a": true, "c": true})
+	require.Equal(t, d.Categories, in.Categories)
+	require.Equal(t, d.Categories, out.Categories)
+	require.Equal(t, []eval.Image{d.Images[0], d.Images[1]}, in.Images)
+	require.Equal(t, []eval.Image{d.Images[2], d.Images[3]}, out.Images)
+	require.Equal(t, []eval.Annotation{d.Annotations[0], d.Annotations[3]}, in.Annotations)
+	require.Equal(t, []eval.Annotation{d.Annotations[1], d.Annotations[2]}, out.Annotations)
 }

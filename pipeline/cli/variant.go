@@ -77,16 +77,16 @@ func (q *quantizer) truth(ctx context.Context, parent detect.Detector) (err erro
 // leastScore is the one that detectd eval takes.
 const leastScore = 0.001
 
-// precision is the AP of a detector on the pictures. aloud tells on standard error
+// precision is the AP of a detector on the pictures of a data set. aloud tells on standard error
 // what labels do not fit.
-func (q *quantizer) precision(ctx context.Context, d detect.Detector, aloud bool) (float64, error) {
+func (q *quantizer) precision(ctx context.Context, d detect.Detector, on *eval.Dataset, aloud bool) (float64, error) {
 	e := *q.env
 	if !aloud {
 		e.stderr = io.Discard
 	}
 	run := &evalRun{
 		evalCommand: evalCommand{Images: q.Images, Annotations: q.Annotations, Score: leastScore},
-		env:         &e, dataset: q.dataset, evaluator: eval.New(q.dataset), detector: d,
+		env:         &e, dataset: on, evaluator: eval.New(on), detector: d,
 	}
 	files, err := run.files()
 	if err == nil {
