@@ -12,4 +12,5 @@ type Running struct {
 	Refused  []string `json:"refused,omitempty"` // providers that were passed over, each with the reason
 	Failures uint64   `json:"failures"`          // runs that the runtime failed
 	Moves    uint64   `json:"moves"`             // how often a broken provider was left
+	Trial    string   `json:"trial,omitempty"`   // how OpenVINO and the CPU did when the choice was automatic
 }

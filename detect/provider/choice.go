@@ -86,6 +86,7 @@ type State struct {
 	Refused  []Refusal // all that were passed over, in order
 	Failures uint64    // runs that the runtime failed
 	Moves    uint64    // how often a broken provider was left for the next
+	Trial    string    // how OpenVINO and the CPU did in an automatic choice, in words; "" without
 }
 
 // String is the state in short, for people.

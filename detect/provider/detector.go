@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"detectd/detect"
 	"detectd/detect/model"
@@ -46,7 +47,8 @@ type running struct {
 type Detector struct {
 	open    Opener
 	choice  Choice
-	changed func(State) // may be nil
+	changed func(State)          // may be nil
+	spent   func() time.Duration // CPU time
 	current atomic.Pointer[running]
 
 	moving   sync.Mutex // held while the provider is changed and while the detector is closed
@@ -60,14 +62,19 @@ type Detector struct {
 var _ detect.Detector = (*Detector)(nil)
 
 // Open opens a model on the first provider of the choice that works and finds the
-// boxes that the CPU finds. changed, which may be nil, is called with the new state
+// boxes that the CPU finds. An automatic choice takes OpenVINO only where a short trial
+// shows it to need less time than the CPU provider with this model. changed, which may be nil, is called with the new state
 // whenever the provider changes later; it must not block.
 func Open(ctx context.Context, open Opener, c Choice, changed func(State)) (*Detector, error) {
 	reference, err := open(ort.CPU)
 	if err != nil {
 		return nil, err // the model itself is at fault
 	}
-	d := &Detector{open: open, choice: c, changed: changed}
+	return openAt(ctx, open, c, changed, reference, processTime)
+}
+
+func openAt(ctx context.Context, open Opener, c Choice, changed func(State), reference detect.Detector, spent func() time.Duration) (*Detector, error) {
+	d := &Detector{open: open, choice: c, changed: changed, spent: spent}
 	r := d.first(ctx, c.order(), reference)
 	if err := ctx.Err(); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -85,7 +92,7 @@ func (d *Detector) first(ctx context.Context, order []ort.Provider, reference de
 		}
 		found, err := d.open(p)
 		if err == nil {
-			if err = compare(ctx, reference, found); err == nil {
+			if err = d.fits(ctx, p, reference, found); err == nil {
 				_ = reference.Close() // it works, and is not needed
 				d.note(func(s *State) { s.Provider = p })
 				return &running{Detector: found, provider: p}
@@ -96,6 +103,22 @@ func (d *Detector) first(ctx context.Context, order []ort.Provider, reference de
 	}
 	d.note(func(s *State) { s.Provider = ort.CPU })
 	return &running{Detector: reference, provider: ort.CPU}
+}
+
+// fits tells why a provider that starts is not taken after all.
+func (d *Detector) fits(ctx context.Context, p ort.Provider, reference, found detect.Detector) error {
+	if err := compare(ctx, reference, found); err != nil || !d.choice.tried(p) {
+		return err
+	}
+	trial, err := race(ctx, reference, found, d.spent)
+	if err != nil {
+		return err
+	}
+	d.note(func(s *State) { s.Trial = trial.String() })
+	if !trial.Pays() {
+		return fmt.Errorf("it does not save time with this model: %s", trial)
+	}
+	return nil
 }
 
 func (d *Detector) refuse(p ort.Provider, err error) {

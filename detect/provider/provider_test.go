@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -91,12 +92,41 @@ type rig struct {
 	shift   map[ort.Provider]float32
 	mu      sync.Mutex
 	opened  map[ort.Provider]*faulty
+	clock   time.Duration                  // moves only while something runs
+	cost    map[ort.Provider]time.Duration // of a run
+}
+
+// timed takes as long to run as the rig says.
+type timed struct {
+	detect.Detector
+	rig      *rig
+	provider ort.Provider
+}
+
+func (d timed) Detect(ctx context.Context, frames []*frame.Frame, opts []detect.Options) ([][]detect.Detection, error) {
+	d.rig.clock += d.rig.cost[d.provider]
+	return d.Detector.Detect(ctx, frames, opts)
+}
+
+// start is Open by the rig's clock.
+func (r *rig) start(t *testing.T, c Choice) *Detector {
+	t.Helper()
+	open := func(p ort.Provider) (detect.Detector, error) {
+		d, err := r.open(p)
+		return timed{d, r, p}, err
+	}
+	reference, err := open(ort.CPU)
+	require.NoError(t, err)
+	d, err := openAt(t.Context(), open, c, nil, reference, func() time.Duration { return r.clock })
+	require.NoError(t, err)
+	return d
 }
 
 func newRig(t *testing.T) *rig {
 	return &rig{
 		rt: detecttest.Runtime(t), data: detecttest.Bright(t), refused: map[ort.Provider]error{},
 		shift: map[ort.Provider]float32{}, opened: map[ort.Provider]*faulty{},
+		cost: map[ort.Provider]time.Duration{ort.CPU: 10 * time.Millisecond, ort.OpenVINO: 8 * time.Millisecond},
 	}
 }
 
@@ -147,8 +177,7 @@ func TestFirstThatWorks(t *testing.T) {
 		{"cpu", []ort.Provider{ort.CPU}, ort.CPU, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d, err := Open(t.Context(), r.open, Choice{Order: c.order}, nil)
-			require.NoError(t, err)
+			d := r.start(t, Choice{Order: c.order})
 			s := d.State()
 			require.Equal(t, c.want, s.Provider)
 			require.Equal(t, c.degraded != "", s.Degraded)
@@ -162,6 +191,39 @@ func TestFirstThatWorks(t *testing.T) {
 				require.True(t, f.closed.Load(), "%s is closed", p)
 			}
 		})
+	}
+}
+
+func TestOpenVINOHasToPay(t *testing.T) {
+	r := newRig(t)
+	r.refused[ort.CUDA] = errors.New("no driver")
+	for _, c := range []struct {
+		took  time.Duration
+		order []ort.Provider
+		want  ort.Provider
+		trial string
+	}{
+		{8 * time.Millisecond, nil, ort.OpenVINO, "8.0 ms of CPU time a picture, 10.0 ms with the CPU provider"},
+		{9800 * time.Microsecond, nil, ort.CPU, "9.8 ms of CPU time a picture, 10.0 ms with the CPU provider"},
+		{11 * time.Millisecond, nil, ort.CPU, "11.0 ms of CPU time a picture, 10.0 ms with the CPU provider"},
+		{11 * time.Millisecond, []ort.Provider{ort.OpenVINO}, ort.OpenVINO, ""}, // whoever names it gets it
+		{10 * time.Minute, nil, ort.CPU, "600000.0 ms of CPU time a picture, 10.0 ms with the CPU provider"},
+	} {
+		r.cost[ort.OpenVINO], r.clock = c.took, 0
+		d := r.start(t, Choice{Order: c.order})
+		s := d.State()
+		require.Equal(t, c.want, s.Provider, "%s", c.took)
+		require.Equal(t, c.trial, s.Trial)
+		require.False(t, s.Degraded, "nobody asked for it")
+		if len(c.order) == 0 && c.want == ort.CPU {
+			require.Len(t, s.Refused, 2)
+			require.Equal(t, Refusal{ort.OpenVINO, "it does not save time with this model: " + c.trial}, s.Refused[1])
+			require.True(t, r.opened[ort.OpenVINO].closed.Load())
+		}
+		if c.took > time.Minute {
+			require.LessOrEqual(t, r.clock, 3*c.took+30*time.Millisecond, "a slow one runs once after the comparison")
+		}
+		require.NoError(t, d.Close())
 	}
 }
 

@@ -120,7 +120,7 @@ func (r *Registry) Running() []pipeline.Running {
 func running(ref detect.Ref, s provider.State) pipeline.Running {
 	out := pipeline.Running{
 		Model: ref.Model, Version: ref.Version, Provider: string(s.Provider), Degraded: s.Degraded, Reason: s.Reason,
-		Failures: s.Failures, Moves: s.Moves,
+		Failures: s.Failures, Moves: s.Moves, Trial: s.Trial,
 	}
 	for _, x := range s.Refused {
 		out.Refused = append(out.Refused, fmt.Sprintf("%s: %s", x.Provider, x.Reason))

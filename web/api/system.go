@@ -40,6 +40,7 @@ type RunningOn struct {
 	Refused  []string `json:"refused" nullable:"false" doc:"Providers that were passed over, each with the reason."`
 	Failures uint64   `json:"failures" doc:"Runs that the runtime failed."`
 	Moves    uint64   `json:"moves" doc:"How often a broken provider was left for the next one."`
+	Trial    string   `json:"trial,omitempty" example:"9.6 ms of CPU time a picture, 11.9 ms with the CPU provider" doc:"How OpenVINO and the CPU did with this model when the choice was automatic."`
 }
 
 // Disk is a folder and the space of its file system.
