@@ -90,7 +90,8 @@ type RunningModel struct {
 	ClientID  string
 	CameraID  string // "" for the client's own record
 	Model     string
-	Version   int      // 0: always the newest
+	Version   int      // 0: always the newest, or what Alias names
+	Alias     string   // whose version is followed; "" for none
 	MinScore  float64  // 0: the model's default
 	Classes   []string // labels wanted; empty: all
 	DetectFPS float64  // 0: the camera's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"time"
 )
 
 // Registry is what people do with registered models beside adding and deleting
@@ -22,10 +23,15 @@ type Registry interface {
 	// named. ErrInUse while one of them runs anywhere.
 	DeleteModel(ctx context.Context, name string) (blobs []string, err error)
 	// SetAlias lets alias name a version when it still names version expect: 0 when
-	// it is new, AnyVersion whatever it names. An *AliasError else.
-	SetAlias(ctx context.Context, model, alias string, version, expect int) error
-	// DeleteAlias takes an alias away under the same condition.
-	DeleteAlias(ctx context.Context, model, alias string, expect int) error
+	// it is new, AnyVersion whatever it names. An *AliasError else. The move is
+	// noted in the same step; setting an alias to what it names is none.
+	SetAlias(ctx context.Context, model, alias string, version, expect int, a Author) error
+	// DeleteAlias takes an alias away under the same condition. ErrInUse while a
+	// running model follows it.
+	DeleteAlias(ctx context.Context, model, alias string, expect int, a Author) error
+	// AliasHistory lists the moves of an alias, or of all aliases of a model with
+	// alias "", newest first.
+	AliasHistory(ctx context.Context, model, alias string) ([]AliasMove, error)
 	// AliasVersion returns the version that an alias names.
 	AliasVersion(ctx context.Context, model, alias string) (ModelVersion, error)
 	// SearchModels finds models, without their versions. Fields: name, label,
@@ -35,6 +41,19 @@ type Registry interface {
 	// SearchVersions finds versions. Fields: name (the model's), label, version,
 	// run, source, family, licence, stage, sha256, created, updated; tag, alias.
 	SearchVersions(ctx context.Context, q Search) ([]ModelVersion, error)
+}
+
+// Author is who makes a change, and why, in their own words. Both may be "".
+type Author struct {
+	By, Why string
+}
+
+// AliasMove is one change of what an alias names.
+type AliasMove struct {
+	Model, Alias string
+	From, To     int // versions; 0: the alias was new, or was deleted
+	At           time.Time
+	Author
 }
 
 // AnyVersion as the expected version of an alias accepts whatever it names.

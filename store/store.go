@@ -171,7 +171,8 @@ type RunningModels interface {
 	RunningModel(ctx context.Context, clientID, cameraID string) (RunningModel, error)
 	ListRunningModels(ctx context.Context) ([]RunningModel, error)
 	// DeleteRunningModel makes a client or a camera fall back to the level above.
-	DeleteRunningModel(ctx context.Context, clientID, cameraID string, expect int64) error
+	// That is a revision too, which is returned.
+	DeleteRunningModel(ctx context.Context, clientID, cameraID string, expect int64, a Author) (RunningModel, error)
 	// RunningModelHistory lists all revisions, newest first.
 	RunningModelHistory(ctx context.Context, clientID, cameraID string) ([]RunningModel, error)
 }

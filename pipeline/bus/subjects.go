@@ -28,6 +28,9 @@ const (
 	Providers = subjectRoot + "providers"
 	// RunningModel announces a new revision of a running-model record.
 	RunningModel = subjectRoot + "running-model"
+	// RunningState announces that what a camera is to run, or what it runs, has
+	// changed; payload pipeline.RunningState.
+	RunningState = subjectRoot + "running-state"
 	// Results announces a new state of a rendered result.
 	Results = subjectRoot + "results"
 	// Health announces every second what all cameras are doing.

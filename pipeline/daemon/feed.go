@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"detectd/pipeline"
 	"detectd/pipeline/bus"
 	"detectd/pipeline/stage/publish"
 	"detectd/store"
@@ -60,7 +61,7 @@ func (f *feed) Subscribe(ctx context.Context, cameraIDs []string) <-chan api.Fee
 func (f *feed) Run(ctx context.Context) error {
 	return f.bus.Subscribe(ctx, nil, func(m bus.Message) { f.handle(ctx, m) },
 		bus.Under(bus.CameraState), bus.Under(bus.CameraChanged), bus.Under(bus.Detections), bus.Under(bus.Tracks),
-		bus.Under(bus.RunningModel), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZonesChanged), bus.Under(bus.ZoneEvents))
+		bus.Under(bus.RunningModel), bus.Under(bus.RunningState), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZonesChanged), bus.Under(bus.ZoneEvents))
 }
 
 func (f *feed) handle(ctx context.Context, m bus.Message) {
@@ -119,6 +120,10 @@ func (f *feed) item(ctx context.Context, m bus.Message) (item api.FeedItem, came
 		var c bus.Change
 		err = m.Decode(&c)
 		item = api.FeedItem{Event: "model.changed", Data: api.ModelChange{ClientID: c.ClientID, CameraID: c.CameraID, Revision: c.Revision}}
+	case bus.RunningState:
+		var s pipeline.RunningState
+		err = m.Decode(&s)
+		item = api.FeedItem{Event: "model.state", Data: s}
 	case bus.ModelsChanged:
 		item = api.FeedItem{Event: "models.changed"}
 	case bus.ZonesChanged:

@@ -69,6 +69,9 @@ func (p cameraPort) Status(id string) (pipeline.Status, bool) { return p.d.camer
 // Statuses implements api.Cameras.
 func (p cameraPort) Statuses() []pipeline.Status { return p.d.cameras.Statuses() }
 
+// RunningState implements api.Cameras.
+func (p cameraPort) RunningState(id string) (pipeline.RunningState, bool) { return p.d.infer.State(id) }
+
 // ValidateURL implements api.Cameras.
 func (p cameraPort) ValidateURL(raw string) (api.CameraURL, error) {
 	return p.d.sources.ValidateURL(raw)

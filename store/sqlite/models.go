@@ -124,14 +124,9 @@ func (s *Store) DeleteModelVersion(ctx context.Context, model string, version in
 		if err != nil {
 			return err
 		}
-		var users int
-		err = tx.QueryRowContext(ctx, `SELECT count(*) FROM running_models WHERE model = ? AND (version = ? OR version = 0 AND ?)`,
-			model, version, version == newest.Version).Scan(&users)
+		err = notRun(ctx, tx, what, `model = ? AND alias = '' AND (version = ? OR version = 0 AND ?)`, model, version, version == newest.Version)
 		if err != nil {
 			return err
-		}
-		if users > 0 {
-			return fmt.Errorf("%s: %w by %d running-model records", what, store.ErrInUse, users)
 		}
 		if err := notNamed(ctx, tx, model, version); err != nil {
 			return err

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"detectd/store"
 )
@@ -158,12 +156,8 @@ func (s *Store) DeleteModel(ctx context.Context, name string) (blobs []string, e
 		if _, err := getModel(ctx, tx, name, false); err != nil {
 			return err
 		}
-		var users int
-		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM running_models WHERE model = ?`, name).Scan(&users); err != nil {
+		if err := notRun(ctx, tx, what, `model = ?`, name); err != nil {
 			return err
-		}
-		if users > 0 {
-			return fmt.Errorf("%s: %w by %d running-model records", what, store.ErrInUse, users)
 		}
 		blobs, err = list(ctx, tx, scanText, "blobs", `SELECT sha256 FROM model_versions WHERE model = ?1
 			UNION SELECT overlay FROM model_versions WHERE model = ?1 AND overlay <> ''`, name)
@@ -181,68 +175,6 @@ func (s *Store) DeleteModel(ctx context.Context, name string) (blobs []string, e
 		return nil
 	})
 	return blobs, err
-}
-
-// notNamed is store.ErrInUse when an alias names the version.
-func notNamed(ctx context.Context, tx *sql.Tx, model string, version int) error {
-	aliases, err := list(ctx, tx, scanText, "aliases", `SELECT alias FROM model_aliases WHERE model = ? AND version = ? ORDER BY alias`, model, version)
-	if err == nil && len(aliases) > 0 {
-		err = fmt.Errorf("%s: %w by alias %s; move or delete that first", versionNamed(model, version), store.ErrInUse, strings.Join(aliases, ", "))
-	}
-	return err
-}
-
-// SetAlias implements store.Registry.
-func (s *Store) SetAlias(ctx context.Context, model, alias string, version, expect int) error {
-	return s.alias(ctx, model, alias, expect, func(tx *sql.Tx, now time.Time) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO model_aliases (model, alias, version, updated_us) VALUES (?, ?, ?, ?)
-			ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, updated_us = excluded.updated_us`,
-			model, alias, version, micros(now))
-		if isDangling(err) {
-			return notFound(versionNamed(model, version))
-		}
-		return err
-	})
-}
-
-// DeleteAlias implements store.Registry.
-func (s *Store) DeleteAlias(ctx context.Context, model, alias string, expect int) error {
-	return s.alias(ctx, model, alias, expect, func(tx *sql.Tx, _ time.Time) error {
-		done, err := tx.ExecContext(ctx, `DELETE FROM model_aliases WHERE model = ? AND alias = ?`, model, alias)
-		if err != nil {
-			return err
-		}
-		return requireRow(done, fmt.Sprintf("alias %q of %s", alias, versionNamed(model, 0)))
-	})
-}
-
-// alias runs a change of an alias that names version expect.
-func (s *Store) alias(ctx context.Context, model, alias string, expect int, change func(*sql.Tx, time.Time) error) error {
-	return s.write(ctx, "change alias of "+versionNamed(model, 0), func(tx *sql.Tx) error {
-		if _, err := getModel(ctx, tx, model, false); err != nil {
-			return err
-		}
-		var current int
-		err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT version FROM model_aliases WHERE model = ? AND alias = ?), 0)`, model, alias).Scan(&current)
-		if err != nil {
-			return err
-		}
-		if expect != store.AnyVersion && expect != current {
-			return &store.AliasError{Model: model, Alias: alias, Given: expect, Current: current}
-		}
-		now := s.time()
-		if err := change(tx, now); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE models SET updated_us = ?2, revision = revision + 1 WHERE name = ?1`, model, micros(now))
-		return err
-	})
-}
-
-// AliasVersion implements store.Registry.
-func (s *Store) AliasVersion(ctx context.Context, model, alias string) (store.ModelVersion, error) {
-	return one(ctx, s.r, scanVersion, fmt.Sprintf("alias %q of %s", alias, versionNamed(model, 0)),
-		selectVersions+` WHERE model = ?1 AND version = (SELECT version FROM model_aliases WHERE model = ?1 AND alias = ?2)`, model, alias)
 }
 
 // SearchModels implements store.Registry.

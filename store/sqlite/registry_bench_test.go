@@ -35,7 +35,7 @@ func BenchmarkRegistry(b *testing.B) {
 	}
 	require.NoError(b, tx.Commit())
 	for m := range 100 {
-		require.NoError(b, s.SetAlias(b.Context(), fmt.Sprintf("model-%02d", m), "champion", 50, 0))
+		require.NoError(b, s.SetAlias(b.Context(), fmt.Sprintf("model-%02d", m), "champion", 50, 0, store.Author{}))
 	}
 	for name, read := range map[string]func() error{
 		"list 100 models": func() error {

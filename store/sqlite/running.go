@@ -10,7 +10,7 @@ import (
 	"detectd/store"
 )
 
-const runningColumns = `client_id, camera_id, model, version, min_score, classes, detect_fps, revision`
+const runningColumns = `client_id, camera_id, model, version, alias, min_score, classes, detect_fps, revision`
 
 const (
 	selectRunning   = `SELECT ` + runningColumns + `, 0, updated_us, updated_by, reason FROM running_models`
@@ -20,7 +20,7 @@ const (
 func scanRunning(r row) (m store.RunningModel, err error) {
 	var classes string
 	var updated int64
-	err = r.Scan(&m.ClientID, &m.CameraID, &m.Model, &m.Version, &m.MinScore, &classes, &m.DetectFPS, &m.Revision,
+	err = r.Scan(&m.ClientID, &m.CameraID, &m.Model, &m.Version, &m.Alias, &m.MinScore, &classes, &m.DetectFPS, &m.Revision,
 		&m.Deleted, &updated, &m.UpdatedBy, &m.Reason)
 	if err != nil {
 		return m, err
@@ -47,15 +47,28 @@ func getRunning(ctx context.Context, q querier, clientID, cameraID string) (stor
 		selectRunning+` WHERE client_id = ? AND camera_id = ?`, clientID, cameraID)
 }
 
+// checkNamed returns ErrNotFound unless what a running model names exists.
+func checkNamed(ctx context.Context, tx *sql.Tx, r store.RunningModel) error {
+	if r.Alias == "" {
+		_, err := getVersion(ctx, tx, r.Model, r.Version)
+		return err
+	}
+	if r.Version != 0 {
+		return fmt.Errorf("running model names version %d and alias %q, and can follow only one of them", r.Version, r.Alias)
+	}
+	_, err := aliasVersion(ctx, tx, r.Model, r.Alias)
+	return err
+}
+
 // PutRunningModel implements store.RunningModels. The client, the camera and
-// the model version named must exist.
+// the model version or alias named must exist.
 func (s *Store) PutRunningModel(ctx context.Context, r store.RunningModel, expect int64) (store.RunningModel, error) {
 	what := runningNamed(r.ClientID, r.CameraID)
 	err := s.write(ctx, "write "+what, func(tx *sql.Tx) error {
 		if err := checkPlace(ctx, tx, r.ClientID, r.CameraID); err != nil {
 			return err
 		}
-		if _, err := getVersion(ctx, tx, r.Model, r.Version); err != nil {
+		if err := checkNamed(ctx, tx, r); err != nil {
 			return err
 		}
 		old, err := getRunning(ctx, tx, r.ClientID, r.CameraID)
@@ -85,18 +98,23 @@ func (s *Store) ListRunningModels(ctx context.Context) ([]store.RunningModel, er
 }
 
 // DeleteRunningModel implements store.RunningModels.
-func (s *Store) DeleteRunningModel(ctx context.Context, clientID, cameraID string, expect int64) error {
+func (s *Store) DeleteRunningModel(ctx context.Context, clientID, cameraID string, expect int64, a store.Author) (store.RunningModel, error) {
 	what := runningNamed(clientID, cameraID)
-	return s.write(ctx, "delete "+what, func(tx *sql.Tx) error {
-		old, err := getRunning(ctx, tx, clientID, cameraID)
-		if err != nil {
+	var r store.RunningModel
+	err := s.write(ctx, "delete "+what, func(tx *sql.Tx) (err error) {
+		if r, err = getRunning(ctx, tx, clientID, cameraID); err != nil {
 			return err
 		}
-		if err := checkRevision(what, expect, old.Revision); err != nil {
+		if err := checkRevision(what, expect, r.Revision); err != nil {
 			return err
 		}
-		return s.dropRunningModel(ctx, tx, clientID, cameraID, "deleted")
+		r.Deleted, r.UpdatedBy, r.Reason = true, a.By, a.Why
+		return s.putRunning(ctx, tx, &r)
 	})
+	if err != nil {
+		return store.RunningModel{}, err
+	}
+	return r, nil
 }
 
 // RunningModelHistory implements store.RunningModels. It returns the newest
@@ -128,11 +146,11 @@ func (s *Store) putRunning(ctx context.Context, tx *sql.Tx, r *store.RunningMode
 	}
 	r.UpdatedAt = s.time()
 	err = tx.QueryRowContext(ctx, `INSERT INTO running_model_revisions
-		(client_id, camera_id, model, version, min_score, classes, detect_fps, deleted, updated_us, updated_by, reason, revision)
-		VALUES (?1, ?2, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+		(client_id, camera_id, model, version, alias, min_score, classes, detect_fps, deleted, updated_us, updated_by, reason, revision)
+		VALUES (?1, ?2, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
 			(SELECT coalesce(max(revision), 0) + 1 FROM running_model_revisions WHERE client_id = ?1 AND camera_id = ?2))
 		RETURNING revision`,
-		r.ClientID, r.CameraID, r.Model, r.Version, r.MinScore, classes, r.DetectFPS,
+		r.ClientID, r.CameraID, r.Model, r.Version, r.Alias, r.MinScore, classes, r.DetectFPS,
 		r.Deleted, micros(r.UpdatedAt), r.UpdatedBy, r.Reason).Scan(&r.Revision)
 	if err != nil {
 		return err
@@ -142,8 +160,8 @@ func (s *Store) putRunning(ctx context.Context, tx *sql.Tx, r *store.RunningMode
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO running_models (`+runningColumns+`, updated_us, updated_by, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ClientID, r.CameraID, r.Model, r.Version, r.MinScore, classes, r.DetectFPS, r.Revision,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ClientID, r.CameraID, r.Model, r.Version, r.Alias, r.MinScore, classes, r.DetectFPS, r.Revision,
 		micros(r.UpdatedAt), r.UpdatedBy, r.Reason)
 	return err
 }

@@ -167,10 +167,11 @@ func modelsInUse(t *testing.T, s store.Records) {
 
 	err = s.DeleteModelVersion(ctx, "m", 1)
 	require.ErrorIs(t, err, store.ErrInUse)
-	require.EqualError(t, err, `model "m" version 1: in use by 1 running-model records`)
+	require.EqualError(t, err, `model "m" version 1: in use by camera "door" of client "a"`)
 	require.ErrorIs(t, s.DeleteModelVersion(ctx, "m", 3), store.ErrInUse, "the newest is what version 0 means")
 	require.NoError(t, s.DeleteModelVersion(ctx, "m", 2))
-	require.NoError(t, s.DeleteRunningModel(ctx, "a", "", 1))
+	_, err = s.DeleteRunningModel(ctx, "a", "", 1, author())
+	require.NoError(t, err)
 	require.NoError(t, s.DeleteModelVersion(ctx, "m", 3))
 }
 
@@ -211,11 +212,14 @@ func runningModels(t *testing.T, s store.Records) {
 	require.NoError(t, err)
 	require.Equal(t, []store.RunningModel{second, camera}, all)
 
-	requireRevision(t, s.DeleteRunningModel(ctx, "a", "", 1), 1, 2)
-	require.NoError(t, s.DeleteRunningModel(ctx, "a", "", 2))
+	_, err = s.DeleteRunningModel(ctx, "a", "", 1, author())
+	requireRevision(t, err, 1, 2)
+	gone, err := s.DeleteRunningModel(ctx, "a", "", 2, author())
+	require.NoError(t, err)
 	_, err = s.RunningModel(ctx, "a", "")
 	require.ErrorIs(t, err, store.ErrNotFound)
-	require.ErrorIs(t, s.DeleteRunningModel(ctx, "a", "", store.AnyRevision), store.ErrNotFound)
+	_, err = s.DeleteRunningModel(ctx, "a", "", store.AnyRevision, author())
+	require.ErrorIs(t, err, store.ErrNotFound)
 	_, err = s.PutRunningModel(ctx, of, 3)
 	requireRevision(t, err, 3, 0)
 	fourth, err := s.PutRunningModel(ctx, of, 0)
@@ -226,8 +230,9 @@ func runningModels(t *testing.T, s store.Records) {
 	require.NoError(t, err)
 	require.Len(t, history, 4)
 	require.Equal(t, []store.RunningModel{fourth, second, first}, []store.RunningModel{history[0], history[2], history[3]})
-	require.True(t, history[1].Deleted)
-	require.EqualValues(t, 3, history[1].Revision)
+	require.Equal(t, gone, history[1], "to delete is a revision with its own who and why")
+	require.Equal(t, []any{true, int64(3), "ann", "because"}, []any{gone.Deleted, gone.Revision, gone.UpdatedBy, gone.Reason})
+	require.Equal(t, second.Model, gone.Model, "it says what was there before")
 }
 
 func runningModelPlaces(t *testing.T, s store.Records) {
@@ -264,4 +269,59 @@ func runningModelPlaces(t *testing.T, s store.Records) {
 	history, err := s.RunningModelHistory(ctx, "a", "")
 	require.NoError(t, err)
 	require.Len(t, history, 2, "the history outlives the client")
+}
+
+// author is who makes the suite's changes.
+func author() store.Author { return store.Author{By: "ann", Why: "because"} }
+
+// followedAliases has running models follow an alias.
+func followedAliases(t *testing.T, s store.Records) {
+	ctx := t.Context()
+	addClient(t, s, "a")
+	addCamera(t, s, "a", "door")
+	for _, sha := range []string{"aa", "bb", "cc"} {
+		addVersion(t, s, "m", sha)
+	}
+	follow := store.RunningModel{ClientID: "a", CameraID: "door", Model: "m", Alias: "champion"}
+	_, err := s.PutRunningModel(ctx, follow, 0)
+	requireMissing(t, err, `alias "champion" of model "m": not found`)
+	require.NoError(t, s.SetAlias(ctx, "m", "champion", 1, 0, author()))
+	both := follow
+	both.Version = 1
+	_, err = s.PutRunningModel(ctx, both, 0)
+	require.ErrorContains(t, err, "only one of them")
+	set, err := s.PutRunningModel(ctx, follow, 0)
+	require.NoError(t, err)
+	require.Equal(t, "champion", set.Alias)
+	got, err := s.RunningModel(ctx, "a", "door")
+	require.NoError(t, err)
+	require.Equal(t, set, got)
+
+	require.EqualError(t, s.DeleteAlias(ctx, "m", "champion", 1, author()), `alias "champion" of model "m": in use by camera "door" of client "a"`)
+	require.EqualError(t, s.DeleteModelVersion(ctx, "m", 1),
+		`model "m" version 1: alias champion: in use by camera "door" of client "a"; move the alias first`)
+	_, err = s.DeleteModel(ctx, "m")
+	require.EqualError(t, err, `model "m": in use by camera "door" of client "a"`)
+	require.NoError(t, s.DeleteModelVersion(ctx, "m", 3), "the alias does not follow the newest")
+	require.NoError(t, s.SetAlias(ctx, "m", "champion", 2, 1, store.Author{By: "bob", Why: "better at night"}))
+	require.NoError(t, s.SetAlias(ctx, "m", "champion", 2, 2, author()), "which moves nothing")
+	require.NoError(t, s.DeleteModelVersion(ctx, "m", 1))
+	_, err = s.DeleteRunningModel(ctx, "a", "door", 1, author())
+	require.NoError(t, err)
+	require.NoError(t, s.SetAlias(ctx, "m", "canary", 2, 0, author()))
+	require.NoError(t, s.DeleteAlias(ctx, "m", "champion", 2, author()))
+
+	moves, err := s.AliasHistory(ctx, "m", "champion")
+	require.NoError(t, err)
+	require.Len(t, moves, 3)
+	for i, want := range []store.AliasMove{
+		{From: 2, To: 0, Author: author()}, {From: 1, To: 2, Author: store.Author{By: "bob", Why: "better at night"}}, {From: 0, To: 1, Author: author()},
+	} {
+		require.False(t, moves[i].At.IsZero())
+		want.Model, want.Alias, want.At = "m", "champion", moves[i].At
+		require.Equal(t, want, moves[i])
+	}
+	all, err := s.AliasHistory(ctx, "m", "")
+	require.NoError(t, err)
+	require.Len(t, all, 4)
 }

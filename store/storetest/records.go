@@ -23,6 +23,7 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"registry":                 registry,
 		"tracking":                 tracking,
 		"model versions in use":    modelsInUse,
+		"followed aliases":         followedAliases,
 		"running models":           runningModels,
 		"running models' places":   runningModelPlaces,
 		"segments":                 segments,

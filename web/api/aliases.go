@@ -22,8 +22,20 @@ type ModelAlias struct {
 
 // AliasChange moves an alias.
 type AliasChange struct {
-	Version int `json:"version" minimum:"1" example:"3" doc:"The version it is to name."`
-	Expect  int `json:"expect,omitempty" minimum:"0" example:"2" doc:"The version it names now; 0 or absent for a new alias."`
+	Version int    `json:"version" minimum:"1" example:"3" doc:"The version it is to name."`
+	Expect  int    `json:"expect,omitempty" minimum:"0" example:"2" doc:"The version it names now; 0 or absent for a new alias."`
+	Reason  string `json:"reason,omitempty" maxLength:"500" example:"better at night" doc:"Why, for the history."`
+}
+
+// AliasMove is one change of what an alias names.
+type AliasMove struct {
+	Model  string `json:"model" example:"yard" doc:"The model's name."`
+	Alias  string `json:"alias" example:"champion" doc:"The alias."`
+	From   int    `json:"from" example:"2" doc:"The version it named before; 0 when it was new."`
+	To     int    `json:"to" example:"3" doc:"The version it named then; 0 when it was deleted."`
+	Time   Time   `json:"time" doc:"When."`
+	By     string `json:"by" example:"ann" doc:"Who moved it."`
+	Reason string `json:"reason" doc:"Why, in the words of who moved it."`
 }
 
 // ModelNotes change what is said about a model or a version.
@@ -57,7 +69,9 @@ func (s *server) routeAliases() {
 	huma.Register(s.huma, s.revisable(operation(http.MethodPut, "/models/{model_name}/aliases/{alias}", "set-model-alias", tag,
 		"Set an alias", "Lets an alias name a version. 412 when it names another version than expect says, so that nobody's move is overwritten unseen.", 404)), s.setAlias)
 	huma.Register(s.huma, s.revisable(operation(http.MethodDelete, "/models/{model_name}/aliases/{alias}", "delete-model-alias", tag,
-		"Delete an alias", "Takes an alias away. 412 when it names another version than expect says.", 404)), s.deleteAlias)
+		"Delete an alias", "Takes an alias away. 409 while a running model follows it, 412 when it names another version than expect says.", 404, 409)), s.deleteAlias)
+	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/aliases/{alias}/history", "list-model-alias-history", tag,
+		"List the moves of an alias", "Which versions an alias named, newest first: who moved it, when and why. Also of an alias that was deleted.", 404), s.listAliasMoves)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/diff", "compare-model-versions", tag,
 		"Compare two versions", "What differs between two versions of a model, by field.", 404), s.diffVersions)
 }
@@ -155,13 +169,14 @@ func (s *server) getAlias(ctx context.Context, in *AliasPath) (*answered[ModelAl
 
 func (s *server) setAlias(ctx context.Context, in *struct {
 	AliasPath
+	Signed
 	Body AliasChange
 },
 ) (*answered[Model], error) {
 	if err := store.CheckAlias(in.Alias); err != nil {
 		return nil, invalid("path.alias", err.Error())
 	}
-	if err := s.Records.SetAlias(ctx, in.ModelName, in.Alias, in.Body.Version, in.Body.Expect); err != nil {
+	if err := s.Records.SetAlias(ctx, in.ModelName, in.Alias, in.Body.Version, in.Body.Expect, in.by(in.Body.Reason)); err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.model(ctx, in.ModelName) })
 	}
 	return s.changedModel(ctx, in.ModelName)
@@ -169,6 +184,7 @@ func (s *server) setAlias(ctx context.Context, in *struct {
 
 func (s *server) deleteAlias(ctx context.Context, in *struct {
 	AliasPath
+	SignedWhy
 	Expect int `query:"expect" minimum:"0" doc:"The version it names now; any when absent."`
 },
 ) (*struct{}, error) {
@@ -176,11 +192,24 @@ func (s *server) deleteAlias(ctx context.Context, in *struct {
 	if expect == 0 {
 		expect = store.AnyVersion
 	}
-	if err := s.Records.DeleteAlias(ctx, in.ModelName, in.Alias, expect); err != nil {
+	if err := s.Records.DeleteAlias(ctx, in.ModelName, in.Alias, expect, in.author()); err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.model(ctx, in.ModelName) })
 	}
 	s.Announcer.ModelsChanged()
 	return nil, nil
+}
+
+func (s *server) listAliasMoves(ctx context.Context, in *AliasPath) (*listed[AliasMove], error) {
+	moves, err := s.Records.AliasHistory(ctx, in.ModelName, in.Alias)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	if len(moves) == 0 {
+		return nil, s.fail(ctx, fmt.Errorf("alias %q of model %q: %w", in.Alias, in.ModelName, store.ErrNotFound))
+	}
+	return newList(moves, "", func(m store.AliasMove) AliasMove {
+		return AliasMove{Model: m.Model, Alias: m.Alias, From: m.From, To: m.To, Time: Time{m.At}, By: m.By, Reason: m.Why}
+	}), nil
 }
 
 func (s *server) diffVersions(ctx context.Context, in *struct {

@@ -60,6 +60,9 @@ type Cameras interface {
 	Status(cameraID string) (pipeline.Status, bool)
 	// Statuses returns all conditions, by camera id.
 	Statuses() []pipeline.Status
+	// RunningState tells what a camera is to run and what it runs, from memory;
+	// false when detection does not know the camera yet.
+	RunningState(cameraID string) (pipeline.RunningState, bool)
 	// ValidateURL splits the credentials off a camera's URL and checks that this
 	// daemon may open it: scheme, host, port, or a file below an allowed folder.
 	// Its errors wrap ErrInvalid and hold no credentials.
@@ -225,6 +228,7 @@ type Feed interface {
 //	track           store.Track
 //	model.changed   ModelChange
 //	models.changed  nil
+//	model.state     pipeline.RunningState
 //	result          store.Result
 //	zone            ZoneEvent
 //	zones.changed   ZonesChange

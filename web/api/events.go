@@ -31,7 +31,7 @@ func (s *server) routeEvents() {
 	stream := operation(http.MethodGet, "/events/stream", "stream-events", tag,
 		"Follow events", "Server-sent events for as long as the request stays open. The event is one of camera.state (data: a camera's status), "+
 			"camera.changed ({camera_id, action}), detections ({camera_id, frames: [annotation]}; only for cameras named in camera_id), "+
-			"track (a track), model.changed ({client_id, camera_id, revision}), models.changed ({}), result (a result), "+
+			"track (a track), model.changed ({client_id, camera_id, revision}), models.changed ({}), model.state (a running state), result (a result), "+
 			"zone (what an object did at a zone or a line), zones.changed ({camera_id, revision}), "+
 			"health ({cameras: [status]}, every second). A comment is sent every 15 s.")
 	stream.Responses = map[string]*huma.Response{"200": {

@@ -115,6 +115,13 @@ func TestEventStream(t *testing.T) {
 		{api.FeedItem{Event: "model.changed", Data: api.ModelChange{ClientID: "default", Revision: 3}}, `{"client_id":"default","camera_id":"","revision":3}`},
 		{api.FeedItem{Event: "models.changed"}, `{}`},
 		{
+			api.FeedItem{Event: "model.state", Data: pipeline.RunningState{
+				CameraID: "door", ClientID: "default", Wanted: pipeline.RunningRef{From: "client", Revision: 7, Model: "yard", Alias: "champion", Version: 3},
+				State: pipeline.RunningLoading,
+			}},
+			`{"camera_id":"door","client_id":"default","wanted":{"from":"client","revision":7,"model":"yard","alias":"champion","version":3},"state":"loading"}`,
+		},
+		{
 			api.FeedItem{Event: "detections", Data: []store.Annotation{{CameraID: "door", Time: apitest.Time, Kind: "detected"}}},
 			`{"camera_id":"door","frames":[{"camera_id":"door","time":"2026-11-25T09:30:18.123Z","frame":0,"pts_ms":0,"time_error_ms":0,"width":0,"height":0,"kind":"detected","objects":[]}]}`,
 		},

@@ -259,19 +259,21 @@ func (s *server) running(ctx context.Context) (map[versionKey][]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	newest := map[string]int{}
+	// The versions that models without one, or with an alias, stand for.
+	resolved := map[detect.Ref]int{}
 	out := map[versionKey][]string{}
 	for _, c := range cameras {
 		e := s.effective(records, c.ClientID, c.ID)
-		if e.Version == 0 && newest[e.Model] == 0 {
-			v, err := s.Records.ModelVersion(ctx, e.Model, 0)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return nil, err
+		if e.Alias != "" || e.Version == 0 {
+			ref := detect.Ref{Model: e.Model, Alias: e.Alias}
+			if _, known := resolved[ref]; !known {
+				v, err := s.version(ctx, ref.Model, 0, ref.Alias)
+				if err != nil && !errors.Is(err, store.ErrNotFound) {
+					return nil, err
+				}
+				resolved[ref] = v.Version
 			}
-			newest[e.Model] = v.Version
-		}
-		if e.Version == 0 {
-			e.Version = newest[e.Model]
+			e.Version = resolved[ref]
 		}
 		key := versionKey{e.Model, e.Version}
 		out[key] = append(out[key], c.ClientID+"/"+c.ID)

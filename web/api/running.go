@@ -20,7 +20,8 @@ type RunningModel struct {
 	ClientID  string    `json:"client_id" example:"harbour" doc:"The client."`
 	CameraID  string    `json:"camera_id" example:"door" doc:"The camera; empty for the client's own record, which holds for its cameras without one."`
 	Model     string    `json:"model" example:"default" doc:"The model; empty when there is no record."`
-	Version   int       `json:"version" example:"0" doc:"Its version; 0 is always the newest."`
+	Version   int       `json:"version" example:"0" doc:"Its version; 0 is always the newest, or what the alias names."`
+	Alias     string    `json:"alias" example:"champion" doc:"The alias whose version is followed; empty for none."`
 	MinScore  float64   `json:"min_score" example:"0.5" doc:"Least score of the objects wanted; 0 takes the model's default."`
 	Classes   []string  `json:"classes" nullable:"false" doc:"Labels wanted; empty means all."`
 	DetectFPS float64   `json:"detect_fps" example:"5" doc:"Detections per second; 0 takes the camera's."`
@@ -36,13 +37,15 @@ type RunningModel struct {
 type Effective struct {
 	Model   string `json:"model" example:"default" doc:"The model."`
 	Version int    `json:"version" example:"1" doc:"Its version."`
+	Alias   string `json:"alias,omitempty" example:"champion" doc:"The alias that is followed."`
 	From    string `json:"from" enum:"camera,client,default" doc:"Which record decides."`
 }
 
 // RunningModelChange replaces a running-model record.
 type RunningModelChange struct {
 	Model     string   `json:"model" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"default" doc:"The model."`
-	Version   int      `json:"version,omitempty" minimum:"0" example:"0" doc:"Its version; 0 is always the newest."`
+	Version   int      `json:"version,omitempty" minimum:"0" example:"0" doc:"Its version; 0 is always the newest, or what the alias names."`
+	Alias     string   `json:"alias,omitempty" pattern:"^[A-Za-z_][A-Za-z0-9_-]{0,254}$" example:"champion" doc:"An alias of it, whose version is followed when it moves. Not together with a version."`
 	MinScore  float64  `json:"min_score,omitempty" minimum:"0" maximum:"1" example:"0.5" doc:"Least score of the objects wanted; 0 takes the model's default."`
 	Classes   []string `json:"classes,omitempty" nullable:"false" maxItems:"1000" uniqueItems:"true" minLength:"1" maxLength:"100" doc:"Labels wanted; empty means all."`
 	DetectFPS float64  `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second; 0 takes the camera's."`
@@ -77,17 +80,19 @@ func (s *server) routeRunningModels() {
 	huma.Register(s.huma, client.put, func(ctx context.Context, in *struct {
 		ClientPath
 		RequiredPrecondition
+		Signed
 		Body RunningModelChange
 	},
 	) (*revised[RunningModel], error) {
-		return s.putRunningModel(ctx, in.at(), in.IfMatch, in.Body)
+		return s.putRunningModel(ctx, in.at(), in.IfMatch, in.Body, in.by(in.Body.Reason))
 	})
 	huma.Register(s.huma, client.remove, func(ctx context.Context, in *struct {
 		ClientPath
 		RequiredPrecondition
+		SignedWhy
 	},
 	) (*struct{}, error) {
-		return nil, s.deleteRunningModel(ctx, in.at(), in.IfMatch)
+		return nil, s.deleteRunningModel(ctx, in.at(), in.IfMatch, in.author())
 	})
 	huma.Register(s.huma, client.history, func(ctx context.Context, in *ClientPath) (*listed[RunningModel], error) {
 		return s.listRevisions(ctx, in.at())
@@ -100,17 +105,19 @@ func (s *server) routeRunningModels() {
 	huma.Register(s.huma, camera.put, func(ctx context.Context, in *struct {
 		RunningPath
 		RequiredPrecondition
+		Signed
 		Body RunningModelChange
 	},
 	) (*revised[RunningModel], error) {
-		return s.putRunningModel(ctx, in.at(), in.IfMatch, in.Body)
+		return s.putRunningModel(ctx, in.at(), in.IfMatch, in.Body, in.by(in.Body.Reason))
 	})
 	huma.Register(s.huma, camera.remove, func(ctx context.Context, in *struct {
 		RunningPath
 		RequiredPrecondition
+		SignedWhy
 	},
 	) (*struct{}, error) {
-		return nil, s.deleteRunningModel(ctx, in.at(), in.IfMatch)
+		return nil, s.deleteRunningModel(ctx, in.at(), in.IfMatch, in.author())
 	})
 	huma.Register(s.huma, camera.history, func(ctx context.Context, in *RunningPath) (*listed[RunningModel], error) {
 		return s.listRevisions(ctx, in.at())
@@ -160,7 +167,7 @@ func (s *server) getRunningModel(ctx context.Context, a at) (*revised[RunningMod
 	return &revised[RunningModel]{ETag: etag(r.Revision), Body: r}, nil
 }
 
-func (s *server) putRunningModel(ctx context.Context, a at, ifMatch string, b RunningModelChange) (*revised[RunningModel], error) {
+func (s *server) putRunningModel(ctx context.Context, a at, ifMatch string, b RunningModelChange, author store.Author) (*revised[RunningModel], error) {
 	if err := s.exists(ctx, a); err != nil {
 		return nil, err
 	}
@@ -172,8 +179,8 @@ func (s *server) putRunningModel(ctx context.Context, a at, ifMatch string, b Ru
 		return nil, err
 	}
 	r, err := s.Records.PutRunningModel(ctx, store.RunningModel{
-		ClientID: a.client, CameraID: a.camera, Model: b.Model, Version: b.Version, MinScore: b.MinScore,
-		Classes: b.Classes, DetectFPS: b.DetectFPS, UpdatedBy: "api", Reason: b.Reason,
+		ClientID: a.client, CameraID: a.camera, Model: b.Model, Version: b.Version, Alias: b.Alias, MinScore: b.MinScore,
+		Classes: b.Classes, DetectFPS: b.DetectFPS, UpdatedBy: author.By, Reason: author.Why,
 	}, expect)
 	if err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
@@ -182,7 +189,7 @@ func (s *server) putRunningModel(ctx context.Context, a at, ifMatch string, b Ru
 	return s.getRunningModel(ctx, a)
 }
 
-func (s *server) deleteRunningModel(ctx context.Context, a at, ifMatch string) error {
+func (s *server) deleteRunningModel(ctx context.Context, a at, ifMatch string, author store.Author) error {
 	if err := s.exists(ctx, a); err != nil {
 		return err
 	}
@@ -190,11 +197,11 @@ func (s *server) deleteRunningModel(ctx context.Context, a at, ifMatch string) e
 	if err != nil {
 		return err
 	}
-	if err := s.Records.DeleteRunningModel(ctx, a.client, a.camera, expect); err != nil {
+	gone, err := s.Records.DeleteRunningModel(ctx, a.client, a.camera, expect, author)
+	if err != nil {
 		return s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
 	}
-	// Deleting is a revision of its own.
-	s.Announcer.RunningModelChanged(a.client, a.camera, expect+1)
+	s.Announcer.RunningModelChanged(a.client, a.camera, gone.Revision)
 	return nil
 }
 
@@ -233,7 +240,13 @@ func (s *server) exists(ctx context.Context, a at) error {
 
 // checkModel answers 422 when the wanted model cannot run or has no such classes.
 func (s *server) checkModel(ctx context.Context, b RunningModelChange) error {
-	v, err := s.Records.ModelVersion(ctx, b.Model, b.Version)
+	if b.Alias != "" && b.Version != 0 {
+		return invalid("body.alias", "give a version or an alias, not both")
+	}
+	v, err := s.version(ctx, b.Model, b.Version, b.Alias)
+	if errors.Is(err, store.ErrNotFound) && b.Alias != "" {
+		return invalid("body.alias", fmt.Sprintf("there is no model %s@%s", b.Model, b.Alias))
+	}
 	if errors.Is(err, store.ErrNotFound) && b.Version != 0 {
 		return invalid("body.version", fmt.Sprintf("there is no model %s@%d", b.Model, b.Version))
 	}
@@ -250,6 +263,14 @@ func (s *server) checkModel(ctx context.Context, b RunningModelChange) error {
 		}
 	}
 	return nil
+}
+
+// version is the version that a running model names.
+func (s *server) version(ctx context.Context, model string, version int, alias string) (store.ModelVersion, error) {
+	if alias != "" {
+		return s.Records.AliasVersion(ctx, model, alias)
+	}
+	return s.Records.ModelVersion(ctx, model, version)
 }
 
 // runningModel returns the record in its JSON form, at revision 0 when there is none.
@@ -286,14 +307,14 @@ func (s *server) newRunningModel(ctx context.Context, records []store.RunningMod
 		from = "client"
 	}
 	if e.Version == 0 {
-		if v, err := s.Records.ModelVersion(ctx, e.Model, 0); err == nil {
+		if v, err := s.version(ctx, e.Model, 0, e.Alias); err == nil {
 			e.Version = v.Version
 		}
 	}
 	return RunningModel{
-		ClientID: r.ClientID, CameraID: r.CameraID, Model: r.Model, Version: r.Version, MinScore: r.MinScore,
+		ClientID: r.ClientID, CameraID: r.CameraID, Model: r.Model, Version: r.Version, Alias: r.Alias, MinScore: r.MinScore,
 		Classes: append([]string{}, r.Classes...), DetectFPS: r.DetectFPS, Revision: r.Revision, Deleted: r.Deleted,
 		UpdatedAt: Time{r.UpdatedAt}, UpdatedBy: r.UpdatedBy, Reason: r.Reason,
-		Effective: Effective{Model: e.Model, Version: e.Version, From: from},
+		Effective: Effective{Model: e.Model, Version: e.Version, Alias: e.Alias, From: from},
 	}
 }

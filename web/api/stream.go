@@ -97,6 +97,8 @@ func feedData(v any) any {
 		return struct{}{}
 	case pipeline.Status:
 		return newStatus(d)
+	case pipeline.RunningState:
+		return newRunningState(d)
 	case []store.Annotation:
 		out := detectionsData{Frames: make([]Annotation, 0, len(d))}
 		for _, a := range d {

@@ -258,6 +258,9 @@ func (s *server) latestVersions(ctx context.Context, in params) (answer, error) 
 	return answer{"model_versions": found}, err
 }
 
+// author is who moves aliases by way of MLflow, whose clients give no names or reasons.
+func author() store.Author { return store.Author{By: "mlflow"} }
+
 func (s *server) setAlias(ctx context.Context, in params) (answer, error) {
 	m, err := s.model(ctx, in)
 	if err != nil {
@@ -274,7 +277,7 @@ func (s *server) setAlias(ctx context.Context, in params) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Records.SetAlias(ctx, m.Name, alias, int(version), store.AnyVersion); err != nil {
+	if err := s.Records.SetAlias(ctx, m.Name, alias, int(version), store.AnyVersion, author()); err != nil {
 		return nil, err
 	}
 	s.Changed()
@@ -289,7 +292,7 @@ func (s *server) deleteAlias(ctx context.Context, in params) (answer, error) {
 	if _, ok := m.Aliases[in.str("alias")]; !ok {
 		return nil, nil // as MLflow does
 	}
-	if err := s.Records.DeleteAlias(ctx, m.Name, in.str("alias"), store.AnyVersion); err != nil {
+	if err := s.Records.DeleteAlias(ctx, m.Name, in.str("alias"), store.AnyVersion, author()); err != nil {
 		return nil, err
 	}
 	s.Changed()

@@ -4,15 +4,21 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"detectd/detect"
 	"detectd/detect/batch"
 	"detectd/store"
 )
 
+// key names an engine.
+type key struct {
+	ref detect.Ref // with its version
+}
+
 // engine is one loaded model version with its batcher.
 type engine struct {
-	ref      detect.Ref
+	key
 	detector detect.Detector
 	batcher  *batch.Batcher
 	pending  sync.WaitGroup // frames submitted and not yet answered
@@ -20,7 +26,38 @@ type engine struct {
 	ended    chan struct{}
 }
 
-func (s *Stage) start(ctx context.Context, v store.ModelVersion) (*engine, error) {
+// failure is why an engine could not be started.
+type failure struct {
+	err error
+	at  time.Time
+}
+
+// loaded is what became of loading.
+type loaded struct {
+	key
+	engine *engine
+	err    error
+}
+
+// load starts an engine beside the work of the others; take gets it.
+func (s *Stage) load(ctx context.Context, k key, v store.ModelVersion) {
+	if s.loading[k] {
+		return
+	}
+	s.loading[k] = true
+	s.work.Go(func() {
+		e, err := s.start(ctx, k, v)
+		select {
+		case s.loaded <- loaded{k, e, err}:
+		case <-ctx.Done():
+			if e != nil {
+				s.stop(e)
+			}
+		}
+	})
+}
+
+func (s *Stage) start(ctx context.Context, k key, v store.ModelVersion) (*engine, error) {
 	detector, err := s.open(ctx, v)
 	if err != nil {
 		return nil, err
@@ -32,10 +69,7 @@ func (s *Stage) start(ctx context.Context, v store.ModelVersion) (*engine, error
 	}
 	// The batcher outlives ctx: stop ends it, after its last frame.
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	e := &engine{
-		ref: detect.Ref{Model: v.Model, Version: v.Version}, detector: detector,
-		batcher: batcher, cancel: cancel, ended: make(chan struct{}),
-	}
+	e := &engine{key: k, detector: detector, batcher: batcher, cancel: cancel, ended: make(chan struct{})}
 	go func() {
 		defer close(e.ended)
 		if err := batcher.Run(run); err != nil && run.Err() == nil {
@@ -43,6 +77,23 @@ func (s *Stage) start(ctx context.Context, v store.ModelVersion) (*engine, error
 		}
 	}()
 	return e, nil
+}
+
+// take brings a started engine into use, or notes why there is none.
+func (s *Stage) take(ctx context.Context, l loaded) {
+	delete(s.loading, l.key)
+	if l.err != nil {
+		err := fmt.Errorf("load model %s: %w", l.ref, l.err)
+		s.failed[l.key] = failure{err, time.Now()}
+		if ctx.Err() == nil {
+			s.log.Error("model does not load", "model", l.ref, "error", l.err)
+		}
+	} else {
+		delete(s.failed, l.key)
+		s.engines[l.key] = l.engine
+		s.log.Info("model loaded", "model", l.ref)
+	}
+	s.apply(ctx)
 }
 
 // stop waits for the engine's frames and frees it. No camera may refer to it.
@@ -60,107 +111,9 @@ func (s *Stage) stopAll() {
 	s.mu.Lock()
 	clear(s.cameras)
 	s.mu.Unlock()
-	for ref, e := range s.engines {
+	for _, e := range s.engines {
 		s.stop(e)
-		delete(s.engines, ref)
 	}
-}
-
-// reload brings the engines and assignments in line with the records. A camera
-// whose new model does not load keeps the one it has.
-func (s *Stage) reload(ctx context.Context) {
-	cameras, err := s.records.ListCameras(ctx, "")
-	var running []store.RunningModel
-	if err == nil {
-		running, err = s.records.ListRunningModels(ctx)
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			s.log.Error("read running models", "error", err)
-		}
-		return
-	}
-	s.mu.RLock()
-	old := s.cameras // only this goroutine replaces it
-	s.mu.RUnlock()
-	next := make(map[string]*assignment, len(cameras))
-	failed := map[detect.Ref]error{}
-	for _, c := range cameras {
-		next[c.ID] = s.assign(ctx, c, running, old[c.ID], failed)
-	}
-	s.mu.Lock()
-	s.cameras = next
-	s.mu.Unlock()
-	used := map[*engine]bool{}
-	for _, a := range next {
-		used[a.engine] = true
-	}
-	for ref, e := range s.engines {
-		if !used[e] {
-			delete(s.engines, ref)
-			s.stop(e)
-		}
-	}
-}
-
-func (s *Stage) assign(ctx context.Context, c store.Camera, running []store.RunningModel, old *assignment, failed map[detect.Ref]error) *assignment {
-	want := store.Effective(running, c.ClientID, c.ID, s.cfg.Default)
-	a := &assignment{
-		Assignment: Assignment{Revision: want.Revision, FPS: firstPositive(want.DetectFPS, c.DetectFPS, s.cfg.DetectFPS)},
-		opts:       detect.Options{MinScore: float32(want.MinScore)},
-	}
-	if len(want.Classes) > 0 {
-		a.opts.Classes = make(map[string]bool, len(want.Classes))
-		for _, label := range want.Classes {
-			a.opts.Classes[label] = true
-		}
-	}
-	e, err := s.engine(ctx, detect.Ref{Model: want.Model, Version: want.Version}, failed)
-	if err == nil {
-		a.engine, a.Ref = e, e.ref
-		return a
-	}
-	if old != nil && old.engine != nil {
-		keep := *old
-		keep.Err = err.Error()
-		return &keep
-	}
-	a.Err = err.Error()
-	return a
-}
-
-// engine returns the loaded version, loading it when it is new. A version that
-// failed is tried once per reload, not once per camera.
-func (s *Stage) engine(ctx context.Context, ref detect.Ref, failed map[detect.Ref]error) (*engine, error) {
-	if err := failed[ref]; err != nil {
-		return nil, err
-	}
-	v, err := s.records.ModelVersion(ctx, ref.Model, ref.Version)
-	if err == nil {
-		exact := detect.Ref{Model: v.Model, Version: v.Version}
-		if e := s.engines[exact]; e != nil {
-			return e, nil
-		}
-		var e *engine
-		if e, err = s.start(ctx, v); err == nil {
-			s.log.Info("model loaded", "model", exact, "family", v.Family)
-			s.engines[exact] = e
-			return e, nil
-		}
-	}
-	err = fmt.Errorf("load model %s: %w", ref, err)
-	failed[ref] = err
-	if ctx.Err() == nil {
-		s.log.Error("model does not load", "model", ref, "error", err)
-	}
-	return nil, err
-}
-
-func firstPositive(values ...float64) float64 {
-	for _, v := range values {
-		if v > 0 {
-			return v
-		}
-	}
-	return 0
+	clear(s.engines)
+	s.work.Wait()
 }

@@ -1,7 +1,8 @@
 // Package infer runs the chosen frames of all cameras through the models that
 // their running-model records name. It keeps one session and one batcher per
-// model version in use, follows changes of the records over the bus, and swaps
-// models between two frames: a frame that was submitted is always answered.
+// model version in use, follows changes of the records and of aliases over the
+// bus, and swaps models between two frames: a frame that was submitted is always
+// answered, and while a model loads the one before goes on.
 package infer
 
 import (
@@ -14,6 +15,7 @@ import (
 
 	"detectd/detect"
 	"detectd/detect/batch"
+	"detectd/pipeline"
 	"detectd/pipeline/bus"
 	"detectd/pipeline/frame"
 	"detectd/store"
@@ -28,6 +30,7 @@ type Records interface {
 	ListCameras(ctx context.Context, clientID string) ([]store.Camera, error)
 	ListRunningModels(ctx context.Context) ([]store.RunningModel, error)
 	ModelVersion(ctx context.Context, model string, version int) (store.ModelVersion, error)
+	AliasVersion(ctx context.Context, model, alias string) (store.ModelVersion, error)
 }
 
 // Config configures a Stage.
@@ -36,8 +39,11 @@ type Config struct {
 	DetectFPS float64 // detections per second where neither record nor camera says
 	Batch     batch.Config
 	// Resync is how often the records are read again without an announcement, so
-	// that a lost message heals. 0 takes 30 s.
+	// that a lost message heals. 0 takes 5 s.
 	Resync time.Duration
+	// Retry is how long a model that does not load is left alone when nothing was
+	// announced. 0 takes 30 s.
+	Retry time.Duration
 }
 
 // Open loads a model version.
@@ -69,11 +75,19 @@ type Stage struct {
 	mu      sync.RWMutex // guards cameras, and that an engine in it is not stopped
 	cameras map[string]*assignment
 
-	engines map[detect.Ref]*engine // owned by Run's goroutine
+	// What follows is owned by Run's goroutine.
+	wishes  map[string]wish
+	engines map[key]*engine
+	loading map[key]bool
+	failed  map[key]failure
+	loaded  chan loaded
+	work    sync.WaitGroup // loading and unloading
 }
 
+// assignment is what one camera runs, and what it is to run. It never changes.
 type assignment struct {
 	Assignment
+	state  pipeline.RunningState
 	engine *engine
 	opts   detect.Options
 }
@@ -81,24 +95,39 @@ type assignment struct {
 // New returns a stage that loads nothing yet.
 func New(cfg Config, open Open, records Records, b *bus.Bus, log *slog.Logger) *Stage {
 	if cfg.Resync <= 0 {
-		cfg.Resync = 30 * time.Second
+		cfg.Resync = 5 * time.Second
+	}
+	if cfg.Retry <= 0 {
+		cfg.Retry = 30 * time.Second
 	}
 	return &Stage{
 		cfg: cfg, open: open, records: records, bus: b, log: log,
-		cameras: map[string]*assignment{}, engines: map[detect.Ref]*engine{},
+		cameras: map[string]*assignment{}, engines: map[key]*engine{}, loading: map[key]bool{}, failed: map[key]failure{},
+		loaded: make(chan loaded),
 	}
 }
 
 // Run loads the models in use and follows the records until ctx ends. ready is
-// closed when the first look at the records is done.
+// closed when each model that the first look at the records found has been loaded
+// or has failed.
 func (s *Stage) Run(ctx context.Context, ready chan<- struct{}) error {
 	changed, stop, err := s.bus.Watch(bus.Under(bus.RunningModel), bus.Under(bus.CameraChanged), bus.ModelsChanged)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	defer s.stopAll()
+	defer cancel()
 	defer stop()
-	s.reload(ctx)
+	s.reload(ctx, 0)
+	for len(s.loading) > 0 {
+		select {
+		case <-ctx.Done():
+			return nil
+		case l := <-s.loaded:
+			s.take(ctx, l)
+		}
+	}
 	close(ready)
 	tick := time.NewTicker(s.cfg.Resync)
 	defer tick.Stop()
@@ -106,10 +135,13 @@ func (s *Stage) Run(ctx context.Context, ready chan<- struct{}) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case l := <-s.loaded:
+			s.take(ctx, l)
 		case <-changed:
+			s.reload(ctx, 0)
 		case <-tick.C:
+			s.reload(ctx, s.cfg.Retry)
 		}
-		s.reload(ctx)
 	}
 }
 
@@ -142,6 +174,17 @@ func (s *Stage) Assignment(cameraID string) Assignment {
 		return a.Assignment
 	}
 	return Assignment{FPS: s.cfg.DetectFPS}
+}
+
+// State tells what a camera is to run and what it runs, from memory; false for a
+// camera that the stage does not know.
+func (s *Stage) State(cameraID string) (pipeline.RunningState, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if a := s.cameras[cameraID]; a != nil {
+		return a.state, true
+	}
+	return pipeline.RunningState{}, false
 }
 
 // Ready answers whether every camera has a model.

@@ -29,6 +29,7 @@ type records struct {
 	cameras []store.Camera
 	running []store.RunningModel
 	newest  map[string]int
+	aliases map[string]int // by NAME@ALIAS
 }
 
 func (r *records) ListCameras(context.Context, string) ([]store.Camera, error) {
@@ -52,6 +53,16 @@ func (r *records) ModelVersion(_ context.Context, model string, version int) (st
 	}
 	if version == 0 {
 		version = newest
+	}
+	return store.ModelVersion{Model: model, Version: version}, nil
+}
+
+func (r *records) AliasVersion(_ context.Context, model, alias string) (store.ModelVersion, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	version, ok := r.aliases[model+"@"+alias]
+	if !ok {
+		return store.ModelVersion{}, fmt.Errorf("alias %q of model %q: %w", alias, model, store.ErrNotFound)
 	}
 	return store.ModelVersion{Model: model, Version: version}, nil
 }
@@ -91,18 +102,26 @@ type rig struct {
 	pool    *frame.Pool
 	mu      sync.Mutex
 	opened  map[string]*detector
+	slow    map[string]chan struct{} // models that load when their channel is closed; never changed
 }
 
-func start(t *testing.T, r *records) *rig {
+func start(t *testing.T, r *records, change ...func(*Config)) *rig {
 	t.Helper()
+	cfg := Config{Default: "default", DetectFPS: 5, Batch: batch.Config{MaxBatch: 4, Workers: 2}}
+	for _, c := range change {
+		c(&cfg)
+	}
 	log := slog.New(slog.DiscardHandler)
 	b, err := bus.Open(t.Context(), bus.Config{Folder: t.TempDir()}, log)
 	require.NoError(t, err)
-	g := &rig{records: r, bus: b, pool: &frame.Pool{}, opened: map[string]*detector{}}
-	g.Stage = New(Config{Default: "default", DetectFPS: 5, Batch: batch.Config{MaxBatch: 4, Workers: 2}},
+	g := &rig{records: r, bus: b, pool: &frame.Pool{}, opened: map[string]*detector{}, slow: map[string]chan struct{}{"slow": make(chan struct{})}}
+	g.Stage = New(cfg,
 		func(_ context.Context, v store.ModelVersion) (detect.Detector, error) {
 			if v.Model == "broken" {
 				return nil, errors.New("file is damaged")
+			}
+			if gate := g.slow[v.Model]; gate != nil {
+				<-gate
 			}
 			d := &detector{label: fmt.Sprintf("%s@%d", v.Model, v.Version)}
 			g.mu.Lock()

@@ -143,7 +143,8 @@ func TestEverythingIsLoggedInWords(t *testing.T) {
 		"result.failed video party.mp4 failed: no video stream",
 	})
 
-	require.NoError(t, r.DeleteRunningModel(t.Context(), "home", "door", store.AnyRevision))
+	_, err = r.DeleteRunningModel(t.Context(), "home", "door", store.AnyRevision, store.Author{})
+	require.NoError(t, err)
 	_, stop = start(t, Config{Write: time.Hour}, b, r)
 	say(bus.RunningModel, "home", bus.Change{ClientID: "home", CameraID: "door", Action: "updated", Revision: 2})
 	stop()

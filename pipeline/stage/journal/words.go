@@ -131,6 +131,8 @@ func (s *Stage) runningModel(c bus.Change, id string, now time.Time) {
 				return fmt.Sprintf("%s runs %s again", who, above)
 			case err != nil:
 				return who + " has other settings for its model"
+			case r.Alias != "":
+				return fmt.Sprintf("%s runs what alias %s of model %s names", who, r.Alias, r.Model)
 			case r.Version == 0:
 				return fmt.Sprintf("%s runs the newest version of model %s", who, r.Model)
 			}

@@ -39,6 +39,7 @@ type World struct {
 	statuses  []pipeline.Status
 	pullable  string // SHA-256 of the model in the catalogue
 	pulling   bool
+	running   []pipeline.RunningState
 }
 
 // New returns a world around the records.
@@ -64,6 +65,25 @@ func (w *World) SetStatuses(s ...pipeline.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.statuses = s
+}
+
+// SetRunning sets what cameras run.
+func (w *World) SetRunning(s ...pipeline.RunningState) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = s
+}
+
+// RunningState implements api.Cameras.
+func (w *World) RunningState(id string) (pipeline.RunningState, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.running {
+		if s.CameraID == id {
+			return s, true
+		}
+	}
+	return pipeline.RunningState{}, false
 }
 
 // Announced returns what was announced so far, one line each, and forgets it.

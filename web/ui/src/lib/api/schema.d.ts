@@ -237,6 +237,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{camera_id}/running-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what a camera runs
+         * @description What the camera is to run and what it runs, from memory.
+         */
+        get: operations["get-running-state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cameras/{camera_id}/timeline": {
         parameters: {
             query?: never;
@@ -506,7 +526,7 @@ export interface paths {
         };
         /**
          * Follow events
-         * @description Server-sent events for as long as the request stays open. The event is one of camera.state (data: a camera's status), camera.changed ({camera_id, action}), detections ({camera_id, frames: [annotation]}; only for cameras named in camera_id), track (a track), model.changed ({client_id, camera_id, revision}), models.changed ({}), result (a result), zone (what an object did at a zone or a line), zones.changed ({camera_id, revision}), health ({cameras: [status]}, every second). A comment is sent every 15 s.
+         * @description Server-sent events for as long as the request stays open. The event is one of camera.state (data: a camera's status), camera.changed ({camera_id, action}), detections ({camera_id, frames: [annotation]}; only for cameras named in camera_id), track (a track), model.changed ({client_id, camera_id, revision}), models.changed ({}), model.state (a running state), result (a result), zone (what an object did at a zone or a line), zones.changed ({camera_id, revision}), health ({cameras: [status]}, every second). A comment is sent every 15 s.
          */
         get: operations["stream-events"];
         put?: never;
@@ -605,9 +625,29 @@ export interface paths {
         post?: never;
         /**
          * Delete an alias
-         * @description Takes an alias away. 412 when it names another version than expect says.
+         * @description Takes an alias away. 409 while a running model follows it, 412 when it names another version than expect says.
          */
         delete: operations["delete-model-alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/aliases/{alias}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the moves of an alias
+         * @description Which versions an alias named, newest first: who moved it, when and why. Also of an alias that was deleted.
+         */
+        get: operations["list-model-alias-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1061,6 +1101,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/running-states": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what all cameras run
+         * @description What each camera is to run and what it runs, from memory.
+         */
+        get: operations["list-running-states"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system": {
         parameters: {
             query?: never;
@@ -1173,11 +1233,53 @@ export interface components {
              */
             expect?: number;
             /**
+             * @description Why, for the history.
+             * @example better at night
+             */
+            reason?: string;
+            /**
              * Format: int64
              * @description The version it is to name.
              * @example 3
              */
             version: number;
+        };
+        AliasMove: {
+            /**
+             * @description The alias.
+             * @example champion
+             */
+            alias: string;
+            /**
+             * @description Who moved it.
+             * @example ann
+             */
+            by: string;
+            /**
+             * Format: int64
+             * @description The version it named before; 0 when it was new.
+             * @example 2
+             */
+            from: number;
+            /**
+             * @description The model's name.
+             * @example yard
+             */
+            model: string;
+            /** @description Why, in the words of who moved it. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description When.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            time: string;
+            /**
+             * Format: int64
+             * @description The version it named then; 0 when it was deleted.
+             * @example 3
+             */
+            to: number;
         };
         Annotation: {
             /**
@@ -1747,6 +1849,11 @@ export interface components {
         };
         Effective: {
             /**
+             * @description The alias that is followed.
+             * @example champion
+             */
+            alias?: string;
+            /**
              * @description Which record decides.
              * @enum {string}
              */
@@ -2127,6 +2234,12 @@ export interface components {
              */
             pictures?: number;
         };
+        ListAliasMove: {
+            /** @description The items of this page. */
+            items: components["schemas"]["AliasMove"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
         ListAnnotation: {
             /** @description The items of this page. */
             items: components["schemas"]["Annotation"][];
@@ -2220,6 +2333,12 @@ export interface components {
         ListRunningModel: {
             /** @description The items of this page. */
             items: components["schemas"]["RunningModel"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
+        ListRunningState: {
+            /** @description The items of this page. */
+            items: components["schemas"]["RunningState"][];
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
         };
@@ -2950,6 +3069,11 @@ export interface components {
         };
         RunningModel: {
             /**
+             * @description The alias whose version is followed; empty for none.
+             * @example champion
+             */
+            alias: string;
+            /**
              * @description The camera; empty for the client's own record, which holds for its cameras without one.
              * @example door
              */
@@ -3000,12 +3124,17 @@ export interface components {
             updated_by?: string;
             /**
              * Format: int64
-             * @description Its version; 0 is always the newest.
+             * @description Its version; 0 is always the newest, or what the alias names.
              * @example 0
              */
             version: number;
         };
         RunningModelChange: {
+            /**
+             * @description An alias of it, whose version is followed when it moves. Not together with a version.
+             * @example champion
+             */
+            alias?: string;
             /** @description Labels wanted; empty means all. */
             classes?: string[];
             /**
@@ -3029,7 +3158,7 @@ export interface components {
             reason?: string;
             /**
              * Format: int64
-             * @description Its version; 0 is always the newest.
+             * @description Its version; 0 is always the newest, or what the alias names.
              * @example 0
              */
             version?: number;
@@ -3072,6 +3201,69 @@ export interface components {
              * @example 1
              */
             version: number;
+        };
+        RunningRef: {
+            /**
+             * @description The alias that is followed.
+             * @example champion
+             */
+            alias?: string;
+            /**
+             * @description Whose record decides.
+             * @enum {string}
+             */
+            from: "camera" | "client" | "default";
+            /**
+             * @description The model.
+             * @example yard
+             */
+            model: string;
+            /**
+             * @description The execution provider asked for; absent for that of the settings.
+             * @example cpu
+             */
+            provider?: string;
+            /**
+             * Format: int64
+             * @description Revision of that record; 0 for the default.
+             * @example 7
+             */
+            revision: number;
+            /**
+             * Format: int64
+             * @description The version; 0 when there is none of this name.
+             * @example 3
+             */
+            version: number;
+        };
+        RunningState: {
+            /**
+             * @description The camera.
+             * @example door
+             */
+            camera_id: string;
+            /**
+             * @description Its client.
+             * @example harbour
+             */
+            client_id: string;
+            /** @description Why it failed. */
+            reason?: string;
+            /** @description What runs; absent where no model does. */
+            running?: components["schemas"]["RunningRef"];
+            /**
+             * Format: date-time
+             * @description When what runs came into force.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            since?: string;
+            /**
+             * @description applied: what is wanted runs. loading: the wanted model is being loaded. failed: it does not run. What ran before goes on.
+             * @enum {string}
+             */
+            state: "applied" | "loading" | "failed";
+            /** @description What the records say. */
+            wanted: components["schemas"]["RunningRef"];
         };
         Space: {
             /**
@@ -4435,6 +4627,56 @@ export interface operations {
                 };
                 content: {
                     "video/mp4": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-running-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunningState"];
                 };
             };
             /** @description Not Found */
@@ -5982,7 +6224,10 @@ export interface operations {
     "set-model-alias": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
+            };
             path: {
                 /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
                 alias: string;
@@ -6049,8 +6294,13 @@ export interface operations {
             query?: {
                 /** @description The version it names now; any when absent. */
                 expect?: number;
+                /** @description Why, for the history. */
+                reason?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
+            };
             path: {
                 /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
                 alias: string;
@@ -6077,6 +6327,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
                 headers: {
@@ -6084,6 +6343,58 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-model-alias-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
+                alias: string;
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAliasMove"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7336,6 +7647,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
                 /** @description Revision the change is based on, quoted; "0" when there is no record yet. Required: 428 without it. */
                 "If-Match"?: string;
             };
@@ -7428,8 +7741,13 @@ export interface operations {
     };
     "delete-running-model-of-client": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Why, for the history. */
+                reason?: string;
+            };
             header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
                 /** @description Revision the change is based on, quoted; "0" when there is no record yet. Required: 428 without it. */
                 "If-Match"?: string;
             };
@@ -7552,6 +7870,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
                 /** @description Revision the change is based on, quoted; "0" when there is no record yet. Required: 428 without it. */
                 "If-Match"?: string;
             };
@@ -7646,8 +7966,13 @@ export interface operations {
     };
     "delete-running-model-of-camera": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Why, for the history. */
+                reason?: string;
+            };
             header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
                 /** @description Revision the change is based on, quoted; "0" when there is no record yet. Required: 428 without it. */
                 "If-Match"?: string;
             };
@@ -7795,6 +8120,51 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-running-states": {
+        parameters: {
+            query?: {
+                /** @description Only cameras of this client. */
+                client_id?: string;
+                /** @description Where to go on: next of the answer before. */
+                cursor?: string;
+                /** @description Most items in the answer. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRunningState"];
                 };
             };
             /** @description Unprocessable Entity */

@@ -1,0 +1,78 @@
+package api_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"detectd/pipeline"
+	"detectd/web/api/apitest"
+)
+
+const (
+	ofClient = "/running-models/default"
+	ofDoor   = "/running-models/default/cameras/door"
+)
+
+// withYard is a fixture with a camera and two versions of the model yard.
+func withYard(t *testing.T) *fixture {
+	t.Helper()
+	f := newFixture(t)
+	f.camera("door")
+	for _, content := range []string{"ONNX one", "ONNX two"} {
+		f.do("POST", "/models?name=yard", content, "Content-Type", "application/octet-stream").want(201)
+	}
+	return f
+}
+
+func TestRunningModelFollowsAlias(t *testing.T) {
+	f := withYard(t)
+	a := f.do("PUT", ofDoor, `{"model":"yard","alias":"champion"}`, "If-Match", `"0"`).want(422)
+	require.Equal(t, "body.alias", a.get("errors.0.location"))
+	f.do("PUT", "/models/yard/aliases/champion", `{"version":1,"reason":"the first"}`, "Detectd-Author", "ann").want(200)
+	require.Equal(t, "body.alias", f.do("PUT", ofDoor, `{"model":"yard","alias":"champion","version":1}`, "If-Match", `"0"`).want(422).get("errors.0.location"))
+	a = f.do("PUT", ofDoor, `{"model":"yard","alias":"champion","reason":"try"}`, "If-Match", `"0"`, "Detectd-Author", "ann").want(200)
+	require.Equal(t, []any{"champion", 0.0, "ann", "try"}, []any{a.get("alias"), a.get("version"), a.get("updated_by"), a.get("reason")})
+	require.Equal(t, map[string]any{"model": "yard", "alias": "champion", "version": 1.0, "from": "camera"}, a.get("effective"))
+	require.Equal(t, []any{"default/door"}, f.do("GET", "/models/yard", "").want(200).get("versions.1.running"))
+
+	require.Contains(t, f.do("DELETE", "/models/yard/aliases/champion", "").want(409).get("detail"), `camera "door" of client "default"`)
+	require.Contains(t, f.do("DELETE", "/models/yard/versions/1", "").want(409).get("detail"), `camera "door" of client "default"`)
+	f.do("PUT", "/models/yard/aliases/champion", `{"version":2,"expect":1,"reason":"better at night"}`, "Detectd-Author", "bob").want(200)
+	require.EqualValues(t, 2, f.do("GET", ofDoor, "").want(200).get("effective.version"))
+	require.Equal(t, []any{"default/door"}, f.do("GET", "/models/yard", "").want(200).get("versions.0.running"))
+	f.do("DELETE", ofDoor+"?reason=enough", "", "If-Match", `"1"`, "Detectd-Author", "cat").want(204)
+	a = f.do("GET", ofDoor+"/revisions", "").want(200)
+	require.Equal(t, []any{true, "cat", "enough"}, []any{a.get("items.0.deleted"), a.get("items.0.updated_by"), a.get("items.0.reason")})
+	f.do("DELETE", "/models/yard/aliases/champion?expect=2&reason=unused", "").want(204)
+
+	a = f.do("GET", "/models/yard/aliases/champion/history", "").want(200)
+	f.do("GET", "/models/yard/aliases/none/history", "").want(404)
+	require.Equal(t, []any{0.0, 2.0, 1.0}, a.all("to"))
+	require.Equal(t, []any{2.0, 1.0, 0.0}, a.all("from"))
+	require.Equal(t, []any{"api", "bob", "ann"}, a.all("by"))
+	require.Equal(t, []any{"unused", "better at night", "the first"}, a.all("reason"))
+}
+
+func TestRunningStates(t *testing.T) {
+	f := withYard(t)
+	a := f.do("GET", "/cameras/door/running-state", "").want(200)
+	require.Equal(t, "loading", a.get("state"), "nobody has looked at it yet")
+	ref := pipeline.RunningRef{From: "client", Revision: 6, Model: "yard", Version: 1}
+	wanted := ref
+	wanted.Revision, wanted.Version = 7, 2
+	f.SetRunning(pipeline.RunningState{
+		CameraID: "door", ClientID: "default", Wanted: wanted, Running: ref, State: pipeline.RunningFailed, Reason: "file is damaged", Since: apitest.Time,
+	})
+	for _, s := range []map[string]any{
+		f.do("GET", "/cameras/door/running-state", "").want(200).json.(map[string]any),
+		f.do("GET", "/running-states?client_id=default", "").want(200).get("items.0").(map[string]any),
+	} {
+		require.Equal(t, "failed", s["state"])
+		require.Equal(t, "file is damaged", s["reason"])
+		require.EqualValues(t, 7, s["wanted"].(map[string]any)["revision"])
+		require.EqualValues(t, 6, s["running"].(map[string]any)["revision"])
+		require.Equal(t, "2026-11-25T09:30:18.123Z", s["since"])
+	}
+	f.do("GET", "/cameras/none/running-state", "").want(404)
+}
