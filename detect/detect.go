@@ -29,6 +29,10 @@ type Options struct {
 	MinScore float32         // detections below it are dropped; 0 takes the contract's default
 	Classes  map[string]bool // labels wanted; nil or empty means all
 	MaxBoxes int             // most detections kept; 0 takes the contract's number
+
+	MinScores map[string]float32 // by label, instead of MinScore
+	NMSIoU    float32            // overlap above which the worse of two boxes of a class is dropped; 0 takes the contract's, 1 drops none
+	NMSIoUs   map[string]float32 // by label, instead of NMSIoU
 }
 
 // Detector finds objects in pictures. It is safe for concurrent use.

@@ -90,13 +90,19 @@ type RunningModel struct {
 	ClientID  string
 	CameraID  string // "" for the client's own record
 	Model     string
-	Version   int      // 0: always the newest, or what Alias names
-	Alias     string   // whose version is followed; "" for none
-	MinScore  float64  // 0: the model's default
-	Classes   []string // labels wanted; empty: all
-	DetectFPS float64  // 0: the camera's
-	Revision  int64    // counts changes of this record from 1; goes on after a delete
-	Deleted   bool     // in the history: the record was removed here
+	Version   int                // 0: always the newest, or what Alias names
+	Alias     string             // whose version is followed; "" for none
+	MinScore  float64            // 0: the model's default
+	MinScores map[string]float64 // by label, instead of MinScore
+	NMSIoU    float64            // overlap above which the worse of two boxes of a class goes; 0: the model's own, 1: none goes
+	NMSIoUs   map[string]float64 // by label, instead of NMSIoU
+	Classes   []string           // labels wanted; empty: all
+	Zones     []string           // zones of the camera, by id, that detections are wanted in; empty: everywhere
+	DetectFPS float64            // 0: the camera's
+	FastFPS   float64            // while objects move fast; 0: the settings'
+	Provider  string             // execution providers to try, as in the settings; "": the settings'
+	Revision  int64              // counts changes of this record from 1; goes on after a delete
+	Deleted   bool               // in the history: the record was removed here
 	UpdatedAt time.Time
 	UpdatedBy string
 	Reason    string

@@ -235,21 +235,18 @@ func (d *detector) part(ctx context.Context, result [][]detect.Detection, frames
 // read makes detections from the outputs of one picture.
 func (d *detector) read(s *scratch, g tensor.Geometry, o detect.Options) []detect.Detection {
 	c := &d.contract
-	minScore := o.MinScore
-	if minScore <= 0 {
-		minScore = c.MinScore
-	}
-	s.candidates = d.decoder.Decode(s.candidates[:0], s.outputs, minScore)
+	limits := limitsOf(o, c)
+	s.candidates = d.decoder.Decode(s.candidates[:0], s.outputs, limits.lowest())
 	wanted := s.candidates[:0]
 	for _, x := range s.candidates {
 		if x.Class = d.labels[x.Class]; x.Class < 0 {
 			continue
 		}
-		if len(o.Classes) == 0 || o.Classes[c.Labels[x.Class]] {
+		if label := c.Labels[x.Class]; (len(o.Classes) == 0 || o.Classes[label]) && limits.keeps(label, x.Score) {
 			wanted = append(wanted, x)
 		}
 	}
-	kept := nms.Suppress(wanted, c.NMSIoU, cmp.Or(o.MaxBoxes, c.MaxBoxes))
+	kept := nms.SuppressEach(wanted, func(class int) float32 { return limits.overlap(c.Labels[class]) }, cmp.Or(o.MaxBoxes, c.MaxBoxes))
 	found := make([]detect.Detection, 0, len(kept))
 	for _, x := range kept {
 		box := g.ToSource(x.X0, x.Y0, x.X1, x.Y1)

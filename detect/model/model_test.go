@@ -68,6 +68,13 @@ func TestDetect(t *testing.T) {
 	require.Empty(t, got[0])
 	require.Empty(t, got[2])
 
+	got, err = d.Detect(t.Context(), frames, []detect.Options{
+		{MinScore: 0.95, MinScores: map[string]float32{"person": 0.5}}, {}, {MinScores: map[string]float32{"car": 0.95}},
+	})
+	require.NoError(t, err)
+	require.Len(t, got[0], 1, "the limit of its label is lower")
+	require.Empty(t, got[2], "the limit of its label is higher")
+
 	_, err = d.Detect(t.Context(), frames, nil)
 	require.Error(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -14,12 +14,18 @@ import (
 // by class, then by position, so that the result never depends on the input's
 // order. It works in place and returns a part of c.
 func Suppress(c []detect.Candidate, iou float32, limit int) []detect.Candidate {
+	return SuppressEach(c, func(int) float32 { return iou }, limit)
+}
+
+// SuppressEach is Suppress with an overlap for each class.
+func SuppressEach(c []detect.Candidate, overlapOf func(class int) float32, limit int) []detect.Candidate {
 	slices.SortFunc(c, compare)
 	kept := c[:0]
 	for _, x := range c {
 		if len(kept) >= limit {
 			break
 		}
+		iou := overlapOf(x.Class)
 		if iou > 0 && slices.ContainsFunc(kept, func(k detect.Candidate) bool {
 			return k.Class == x.Class && overlap(k, x, iou)
 		}) {

@@ -52,3 +52,18 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 		require.Equal(t, want, nms.Suppress(append([]detect.Candidate{}, all...), 0.4, 100))
 	}
 }
+
+func TestSuppressEach(t *testing.T) {
+	pair := func(class int) []detect.Candidate {
+		return []detect.Candidate{
+			{Class: class, Score: 0.9, X1: 10, Y1: 10}, {Class: class, Score: 0.8, X0: 3, X1: 13, Y1: 10}, // IoU 0.54
+		}
+	}
+	all := append(append(pair(0), pair(1)...), pair(2)...)
+	got := nms.SuppressEach(all, func(class int) float32 { return []float32{0.5, 0.6, 1}[class] }, 10)
+	count := map[int]int{}
+	for _, x := range got {
+		count[x.Class]++
+	}
+	require.Equal(t, map[int]int{0: 1, 1: 2, 2: 2}, count)
+}

@@ -30,14 +30,20 @@ const (
 // while objects move fast for their size or cannot be told apart. Answers come
 // from other goroutines than questions.
 type pace struct {
-	limit float64 // detections per second at most; not above the normal rate: never faster
-
 	mu    sync.Mutex // guards what follows
+	limit float64    // detections per second at most; not above the normal rate: never faster
 	last  []detect.Detection
 	at    time.Duration // PTS of last
 	begun bool          // there is a last
 	fast  time.Duration // until then the fast rate is wanted
 	tired time.Duration // until then it is not
+}
+
+// most sets the detections per second at most.
+func (p *pace) most(limit float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit = limit
 }
 
 // rate is how many detections per second are wanted at pts.

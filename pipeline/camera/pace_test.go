@@ -46,6 +46,13 @@ func TestPace(t *testing.T) {
 		p.answered(tick/2, []detect.Detection{at(15)}, normal)
 		require.InDelta(t, 10, p.rate(tick, normal), 1e-9, "15 pixels in half the time")
 	})
+	t.Run("another limit", func(t *testing.T) {
+		p := &pace{limit: 0}
+		pts := run(p, 0, 30, 5)
+		require.InDelta(t, normal, p.rate(pts, normal), 1e-9)
+		p.most(12)
+		require.InDelta(t, 12, p.rate(pts, normal), 1e-9)
+	})
 	t.Run("a detector that is behind", func(t *testing.T) {
 		p := &pace{limit: 10}
 		pts := run(p, 0, 30, 5)

@@ -397,7 +397,9 @@ func (v *video) frame(f *frame.Frame) {
 	if v.gate != nil && (v.replay || !v.gate.Idle()) && v.compared(f) {
 		v.show(f)
 	}
-	normal := w.deps.Detector.Assignment(w.camera.ID).FPS
+	assigned := w.deps.Detector.Assignment(w.camera.ID)
+	normal := assigned.FPS
+	w.pace.most(cmp.Or(assigned.FastFPS, w.deps.FastFPS))
 	if f.Damaged || normal <= 0 || f.PTS < v.due {
 		return
 	}

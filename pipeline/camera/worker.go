@@ -37,6 +37,7 @@ type Assignment struct {
 	Ref      detect.Ref
 	Revision int64
 	FPS      float64 // detections per second wanted
+	FastFPS  float64 // while objects move fast; 0: Deps.FastFPS
 	Err      string
 }
 
@@ -172,7 +173,7 @@ func NewWorker(c store.Camera, deps Deps) (*Worker, error) {
 	w := &Worker{
 		camera: c, deps: deps, log: deps.Log.With("camera", c.ID),
 		queue: make(chan coded, queueUnits), events: make(chan event, queueEvents),
-		answers: make(chan answer, queueAnswers), pace: pace{limit: deps.FastFPS},
+		answers: make(chan answer, queueAnswers), pace: pace{},
 		status: pipeline.Status{CameraID: c.ID, State: pipeline.StateConnecting, Since: time.Now()},
 	}
 	var err error

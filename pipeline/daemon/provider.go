@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"slices"
 
+	"detectd/detect"
 	"detectd/detect/ort"
 	"detectd/detect/provider"
 	"detectd/pipeline"
 	"detectd/pipeline/bus"
 	"detectd/pipeline/cores"
+	"detectd/store"
 	"detectd/web/health"
 )
 
@@ -36,6 +38,21 @@ func (c DetectConfig) Providers(data string, workers int) (provider.Choice, erro
 
 func (d *Daemon) choice() (provider.Choice, error) {
 	return d.cfg.Detect.Providers(d.folder.Path(), d.workers())
+}
+
+// load opens a model version for the cameras, on the execution providers of their
+// running model where that names some.
+func (d *Daemon) load(ctx context.Context, v store.ModelVersion, name string) (detect.Detector, error) {
+	if name == "" {
+		return d.registry.Load(ctx, v)
+	}
+	cfg := d.cfg.Detect
+	cfg.Provider = name
+	choice, err := cfg.Providers(d.folder.Path(), d.workers())
+	if err != nil {
+		return nil, err
+	}
+	return d.registry.LoadOn(ctx, v, choice)
 }
 
 // degraded tells everybody that a model runs on another provider than it should.

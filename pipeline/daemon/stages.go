@@ -42,7 +42,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	d.infer = infer.New(infer.Config{
 		Default: d.cfg.Detect.Model, DetectFPS: d.cfg.Detect.FPS,
 		Batch: batch.Config{MaxBatch: d.cfg.Detect.MaxBatch, MaxWait: d.cfg.Detect.MaxWait, Workers: d.workers(), Turn: turn{processors.First(), d.registry.Running}},
-	}, d.registry.Load, d.records, d.bus, d.log)
+	}, d.load, d.records, d.bus, d.log)
 	d.cameras = camera.NewManager(d.records, d.bus, camera.Deps{
 		Open: d.sources.Open, Taps: d.taps, Annotator: d.annotator, Detector: detector{d.infer},
 		Decoder: func(f pipeline.Format, pool *frame.Pool) (camera.Decoder, error) {
@@ -54,7 +54,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	d.persist = persist.New(persist.Config{}, series, d.records, d.cameras.DroppedByStore, d.log)
 	d.publish = publish.New(d.bus)
 	d.report = report.New(report.Config{}, d.bus, d.records, series, d.log)
-	d.zones = zone.New(zone.Config{}, d.bus, d.records, d.log)
+	d.zones = zone.New(zone.Config{Only: func(id string) []string { return d.infer.Assignment(id).Zones }}, d.bus, d.records, d.log)
 	d.journal = journal.New(journal.Config{}, d.bus, d.records, d.log)
 	d.render = render.New(render.Config{
 		Temp: d.folder.Temp(), Media: d.folder.Media(), MaxFrames: d.cfg.Upload.VideoFrames,
@@ -177,7 +177,8 @@ func (a detector) Submit(cameraID string, f *frame.Frame, done func(camera.Resul
 
 // Assignment implements camera.Detector.
 func (a detector) Assignment(cameraID string) camera.Assignment {
-	return camera.Assignment(a.stage.Assignment(cameraID))
+	now := a.stage.Assignment(cameraID)
+	return camera.Assignment{Ref: now.Ref, Revision: now.Revision, FPS: now.FPS, FastFPS: now.FastFPS, Err: now.Err}
 }
 
 // mediaPath is the file of a segment.

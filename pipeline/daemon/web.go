@@ -15,6 +15,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"detectd/detect"
+	"detectd/detect/provider"
 	"detectd/pipeline"
 	"detectd/pipeline/bus"
 	"detectd/pipeline/decode"
@@ -159,6 +160,12 @@ func (p modelPort) RemoveModel(ctx context.Context, name string) error {
 		return fmt.Errorf("model %s is the default model: %w", name, store.ErrInUse)
 	}
 	return p.d.registry.RemoveModel(ctx, name)
+}
+
+// CheckProvider implements api.Models.
+func (p modelPort) CheckProvider(list string) error {
+	_, err := provider.Parse(list)
+	return err
 }
 
 // Default implements api.Models.

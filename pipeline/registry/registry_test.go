@@ -60,6 +60,11 @@ func TestAddLoadRemove(t *testing.T) {
 	two, err := r.Load(t.Context(), v)
 	require.NoError(t, err)
 	require.Len(t, r.sessions, 1, "users share a session")
+	elsewhere, err := r.LoadOn(t.Context(), v, provider.Choice{Order: []ort.Provider{ort.CPU}})
+	require.NoError(t, err)
+	require.Len(t, r.sessions, 2, "another provider is another session")
+	require.NoError(t, elsewhere.Close())
+	require.Len(t, r.sessions, 1)
 	require.NoError(t, one.Close())
 	require.NoError(t, one.Close(), "closing twice gives one share back")
 	pool := &frame.Pool{}

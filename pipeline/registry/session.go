@@ -39,12 +39,18 @@ func (h *handle) Close() (err error) {
 // Load opens a stored version for detection; the caller closes it. All who have
 // a version open at the same time share one session.
 func (r *Registry) Load(ctx context.Context, v store.ModelVersion) (detect.Detector, error) {
+	return r.LoadOn(ctx, v, r.choice)
+}
+
+// LoadOn is Load on other execution providers than those of Use. Only who asks for
+// the same ones in the same order shares a session.
+func (r *Registry) LoadOn(ctx context.Context, v store.ModelVersion, c provider.Choice) (detect.Detector, error) {
 	r.loading.Lock()
 	defer r.loading.Unlock()
-	key := v.SHA256 + string(v.Contract)
+	key := fmt.Sprint(v.SHA256, string(v.Contract), c.Order)
 	s := r.sessions[key]
 	if s == nil {
-		detector, err := r.open(ctx, v)
+		detector, err := r.open(ctx, v, c)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +76,7 @@ func (r *Registry) Load(ctx context.Context, v store.ModelVersion) (detect.Detec
 // Unwrap is the detector that is shared.
 func (h *handle) Unwrap() detect.Detector { return h.Detector }
 
-func (r *Registry) open(ctx context.Context, v store.ModelVersion) (*provider.Detector, error) {
+func (r *Registry) open(ctx context.Context, v store.ModelVersion, c provider.Choice) (*provider.Detector, error) {
 	var contract detect.Contract
 	if err := json.Unmarshal(v.Contract, &contract); err != nil {
 		return nil, fmt.Errorf("read contract of %s@%d: %w", v.Model, v.Version, err)
@@ -83,7 +89,7 @@ func (r *Registry) open(ctx context.Context, v store.ModelVersion) (*provider.De
 			r.notify(running(ref, s))
 		}
 	}
-	d, err := provider.Open(ctx, provider.OpenOn(r.runtime, read, model.Options{Contract: &contract}, r.choice), r.choice, tell)
+	d, err := provider.Open(ctx, provider.OpenOn(r.runtime, read, model.Options{Contract: &contract}, c), c, tell)
 	if err == nil && d.State().Degraded {
 		tell(d.State())
 	}

@@ -3,14 +3,15 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"detectd/store"
 )
 
-const runningColumns = `client_id, camera_id, model, version, alias, min_score, classes, detect_fps, revision`
+const runningColumns = `client_id, camera_id, model, version, alias, min_score, min_scores, nms_iou, nms_ious, classes, zones,
+	detect_fps, fast_fps, provider, revision`
 
 const (
 	selectRunning   = `SELECT ` + runningColumns + `, 0, updated_us, updated_by, reason FROM running_models`
@@ -18,21 +19,41 @@ const (
 )
 
 func scanRunning(r row) (m store.RunningModel, err error) {
-	var classes string
+	var classes, scores, overlaps, zones string
 	var updated int64
-	err = r.Scan(&m.ClientID, &m.CameraID, &m.Model, &m.Version, &m.Alias, &m.MinScore, &classes, &m.DetectFPS, &m.Revision,
-		&m.Deleted, &updated, &m.UpdatedBy, &m.Reason)
+	err = r.Scan(&m.ClientID, &m.CameraID, &m.Model, &m.Version, &m.Alias, &m.MinScore, &scores, &m.NMSIoU, &overlaps, &classes, &zones,
+		&m.DetectFPS, &m.FastFPS, &m.Provider, &m.Revision, &m.Deleted, &updated, &m.UpdatedBy, &m.Reason)
 	if err != nil {
 		return m, err
 	}
 	m.UpdatedAt = timeOf(updated)
-	if err := json.Unmarshal([]byte(classes), &m.Classes); err != nil {
-		return m, fmt.Errorf("decode classes: %w", err)
-	}
-	if len(m.Classes) == 0 {
-		m.Classes = nil
+	err = errors.Join(unpack(classes, &m.Classes), unpack(scores, &m.MinScores), unpack(overlaps, &m.NMSIoUs), unpack(zones, &m.Zones))
+	if err != nil {
+		return m, fmt.Errorf("decode running model: %w", err)
 	}
 	return m, nil
+}
+
+// runningValues are the values of runningColumns but the revision.
+func runningValues(m store.RunningModel) ([]any, error) {
+	var texts [4]string
+	for i, v := range []any{append([]string{}, m.Classes...), orEmpty(m.MinScores), orEmpty(m.NMSIoUs), append([]string{}, m.Zones...)} {
+		var err error
+		if texts[i], err = marshal(v); err != nil {
+			return nil, err
+		}
+	}
+	return []any{
+		m.ClientID, m.CameraID, m.Model, m.Version, m.Alias, m.MinScore, texts[1], m.NMSIoU, texts[2], texts[0], texts[3],
+		m.DetectFPS, m.FastFPS, m.Provider,
+	}, nil
+}
+
+func orEmpty(m map[string]float64) map[string]float64 {
+	if m == nil {
+		return map[string]float64{}
+	}
+	return m
 }
 
 func runningNamed(clientID, cameraID string) string {
@@ -140,18 +161,20 @@ func (s *Store) dropRunningModel(ctx context.Context, tx *sql.Tx, clientID, came
 // putRunning writes the next revision of a record and makes it, or its absence
 // when r.Deleted, the current state. It fills in the revision and the time.
 func (s *Store) putRunning(ctx context.Context, tx *sql.Tx, r *store.RunningModel) error {
-	classes, err := marshal(append([]string{}, r.Classes...))
+	values, err := runningValues(*r)
 	if err != nil {
 		return err
 	}
 	r.UpdatedAt = s.time()
-	err = tx.QueryRowContext(ctx, `INSERT INTO running_model_revisions
-		(client_id, camera_id, model, version, alias, min_score, classes, detect_fps, deleted, updated_us, updated_by, reason, revision)
-		VALUES (?1, ?2, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-			(SELECT coalesce(max(revision), 0) + 1 FROM running_model_revisions WHERE client_id = ?1 AND camera_id = ?2))
-		RETURNING revision`,
-		r.ClientID, r.CameraID, r.Model, r.Version, r.Alias, r.MinScore, classes, r.DetectFPS,
-		r.Deleted, micros(r.UpdatedAt), r.UpdatedBy, r.Reason).Scan(&r.Revision)
+	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(revision), 0) + 1 FROM running_model_revisions WHERE client_id = ? AND camera_id = ?`,
+		r.ClientID, r.CameraID).Scan(&r.Revision)
+	if err != nil {
+		return err
+	}
+	values = append(values, r.Revision, micros(r.UpdatedAt), r.UpdatedBy, r.Reason)
+	const marks = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
+	_, err = tx.ExecContext(ctx, `INSERT INTO running_model_revisions (`+runningColumns+`, updated_us, updated_by, reason, deleted)
+		VALUES (`+marks+`, ?)`, append(slices.Clip(values), r.Deleted)...)
 	if err != nil {
 		return err
 	}
@@ -160,9 +183,7 @@ func (s *Store) putRunning(ctx context.Context, tx *sql.Tx, r *store.RunningMode
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO running_models (`+runningColumns+`, updated_us, updated_by, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ClientID, r.CameraID, r.Model, r.Version, r.Alias, r.MinScore, classes, r.DetectFPS, r.Revision,
-		micros(r.UpdatedAt), r.UpdatedBy, r.Reason)
+		VALUES (`+marks+`)`, values...)
 	return err
 }
 

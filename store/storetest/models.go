@@ -187,6 +187,8 @@ func runningModels(t *testing.T, s store.Records) {
 
 	of := store.RunningModel{
 		ClientID: "a", Model: "m", Version: 1, MinScore: 0.4, Classes: []string{"person", "car"}, DetectFPS: 5,
+		MinScores: map[string]float64{"car": 0.6}, NMSIoU: 0.5, NMSIoUs: map[string]float64{"person": 0.7}, Zones: []string{"yard"},
+		FastFPS: 12, Provider: "cpu",
 		UpdatedBy: "ann", Reason: "first",
 	}
 	_, err = s.PutRunningModel(ctx, of, 1)
@@ -199,6 +201,7 @@ func runningModels(t *testing.T, s store.Records) {
 	requireRevision(t, err, 0, 1)
 
 	of.Version, of.Classes, of.UpdatedBy, of.Reason = 0, nil, "bob", "second"
+	of.MinScores, of.NMSIoUs, of.Zones = nil, nil, nil
 	second, err := s.PutRunningModel(ctx, of, 1)
 	require.NoError(t, err)
 	got, err := s.RunningModel(ctx, "a", "")

@@ -116,6 +116,9 @@ type Models interface {
 	// Remove deletes a version and its file. store.ErrInUse while it runs
 	// anywhere or is the default.
 	Remove(ctx context.Context, name string, version int) error
+	// CheckProvider says why a list of execution providers cannot be used, in words
+	// for users; nil when it can.
+	CheckProvider(list string) error
 	// Default is the model that runs where no running model is set.
 	Default() (name string, version int)
 }

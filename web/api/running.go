@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,26 +10,36 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"detectd/detect"
 	"detectd/store"
 )
 
 // RunningModel is what a client, or one camera of it, is set to run.
 type RunningModel struct {
-	ClientID  string    `json:"client_id" example:"harbour" doc:"The client."`
-	CameraID  string    `json:"camera_id" example:"door" doc:"The camera; empty for the client's own record, which holds for its cameras without one."`
-	Model     string    `json:"model" example:"default" doc:"The model; empty when there is no record."`
-	Version   int       `json:"version" example:"0" doc:"Its version; 0 is always the newest, or what the alias names."`
-	Alias     string    `json:"alias" example:"champion" doc:"The alias whose version is followed; empty for none."`
-	MinScore  float64   `json:"min_score" example:"0.5" doc:"Least score of the objects wanted; 0 takes the model's default."`
-	Classes   []string  `json:"classes" nullable:"false" doc:"Labels wanted; empty means all."`
-	DetectFPS float64   `json:"detect_fps" example:"5" doc:"Detections per second; 0 takes the camera's."`
-	Revision  int64     `json:"revision" example:"3" doc:"Counts the changes of this record; 0 when there was never one."`
+	ClientID string `json:"client_id" example:"harbour" doc:"The client."`
+	CameraID string `json:"camera_id" example:"door" doc:"The camera; empty for the client's own record, which holds for its cameras without one."`
+	RunningSettings
+	Revision  int64     `json:"revision" example:"3" doc:"Counts the changes of this record; 0 when there is none."`
 	Deleted   bool      `json:"deleted,omitempty" doc:"In the history: the record was removed here."`
 	UpdatedAt Time      `json:"updated_at,omitzero" doc:"When it was last changed."`
 	UpdatedBy string    `json:"updated_by,omitempty" doc:"Who changed it."`
 	Reason    string    `json:"reason,omitempty" doc:"Why, in the words of who changed it."`
-	Effective Effective `json:"effective" doc:"What runs there in fact."`
+	Effective Effective `json:"effective" doc:"What is to run there in fact."`
+}
+
+// RunningSettings are what a running model says.
+type RunningSettings struct {
+	Model     string             `json:"model" example:"default" doc:"The model; empty when there is no record."`
+	Version   int                `json:"version" example:"0" doc:"Its version; 0 is always the newest, or what the alias names."`
+	Alias     string             `json:"alias" example:"champion" doc:"The alias whose version is followed; empty for none."`
+	MinScore  float64            `json:"min_score" example:"0.5" doc:"Least score of the objects wanted; 0 takes the model's default."`
+	MinScores map[string]float64 `json:"min_scores" nullable:"false" doc:"Least scores by label, instead of min_score."`
+	NMSIoU    float64            `json:"nms_iou" example:"0.5" doc:"Overlap (intersection over union) above which the worse of two boxes of a class is dropped; 0 takes the model's own, 1 drops none."`
+	NMSIoUs   map[string]float64 `json:"nms_ious" nullable:"false" doc:"Overlaps by label, instead of nms_iou."`
+	Classes   []string           `json:"classes" nullable:"false" doc:"Labels wanted; empty means all."`
+	Zones     []string           `json:"zones" nullable:"false" doc:"Zones of the camera, by id, that detections are wanted in; empty means everywhere. Zones that a camera does not have are passed over."`
+	DetectFPS float64            `json:"detect_fps" example:"5" doc:"Detections per second; 0 takes the camera's."`
+	FastFPS   float64            `json:"fast_fps" example:"10" doc:"Detections per second at most while objects move fast; 0 takes that of the settings."`
+	Provider  string             `json:"provider" example:"cpu" doc:"Execution providers to try, as in detect.provider; empty takes that of the settings."`
 }
 
 // Effective is the model that runs, and the level that says so.
@@ -43,13 +52,19 @@ type Effective struct {
 
 // RunningModelChange replaces a running-model record.
 type RunningModelChange struct {
-	Model     string   `json:"model" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"default" doc:"The model."`
-	Version   int      `json:"version,omitempty" minimum:"0" example:"0" doc:"Its version; 0 is always the newest, or what the alias names."`
-	Alias     string   `json:"alias,omitempty" pattern:"^[A-Za-z_][A-Za-z0-9_-]{0,254}$" example:"champion" doc:"An alias of it, whose version is followed when it moves. Not together with a version."`
-	MinScore  float64  `json:"min_score,omitempty" minimum:"0" maximum:"1" example:"0.5" doc:"Least score of the objects wanted; 0 takes the model's default."`
-	Classes   []string `json:"classes,omitempty" nullable:"false" maxItems:"1000" uniqueItems:"true" minLength:"1" maxLength:"100" doc:"Labels wanted; empty means all."`
-	DetectFPS float64  `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second; 0 takes the camera's."`
-	Reason    string   `json:"reason,omitempty" maxLength:"500" doc:"Why, for the history."`
+	Model     string             `json:"model" pattern:"^[a-z0-9][a-z0-9._-]{0,62}$" example:"default" doc:"The model."`
+	Version   int                `json:"version,omitempty" minimum:"0" example:"0" doc:"Its version; 0 is always the newest, or what the alias names."`
+	Alias     string             `json:"alias,omitempty" pattern:"^[A-Za-z_][A-Za-z0-9_-]{0,254}$" example:"champion" doc:"An alias of it, whose version is followed when it moves. Not together with a version."`
+	MinScore  float64            `json:"min_score,omitempty" minimum:"0" maximum:"1" example:"0.5" doc:"Least score of the objects wanted; 0 takes the model's default."`
+	MinScores map[string]float64 `json:"min_scores,omitempty" nullable:"false" doc:"Least scores by label, instead of min_score: above 0, 1 at most."`
+	NMSIoU    float64            `json:"nms_iou,omitempty" minimum:"0" maximum:"1" example:"0.5" doc:"Overlap (intersection over union) above which the worse of two boxes of a class is dropped; 0 takes the model's own, 1 drops none."`
+	NMSIoUs   map[string]float64 `json:"nms_ious,omitempty" nullable:"false" doc:"Overlaps by label, instead of nms_iou: above 0, 1 at most."`
+	Classes   []string           `json:"classes,omitempty" nullable:"false" maxItems:"1000" uniqueItems:"true" minLength:"1" maxLength:"100" doc:"Labels wanted; empty means all."`
+	Zones     []string           `json:"zones,omitempty" nullable:"false" maxItems:"64" uniqueItems:"true" pattern:"^[a-z0-9][a-z0-9_-]{0,62}$" doc:"Zones of the camera, by id, that detections are wanted in; empty means everywhere. In a client's record each camera takes those that it has."`
+	DetectFPS float64            `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second; 0 takes the camera's."`
+	FastFPS   float64            `json:"fast_fps,omitempty" minimum:"0" maximum:"60" example:"10" doc:"Detections per second at most while objects move fast; 0 takes that of the settings."`
+	Provider  string             `json:"provider,omitempty" maxLength:"100" example:"cpu" doc:"Execution providers to try, as in detect.provider; empty takes that of the settings. Another one opens the model a second time."`
+	Reason    string             `json:"reason,omitempty" maxLength:"500" doc:"Why, for the history."`
 }
 
 // RunningPath is a client and one of its cameras in a path.
@@ -175,18 +190,28 @@ func (s *server) putRunningModel(ctx context.Context, a at, ifMatch string, b Ru
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkModel(ctx, b); err != nil {
-		return nil, err
-	}
-	r, err := s.Records.PutRunningModel(ctx, store.RunningModel{
-		ClientID: a.client, CameraID: a.camera, Model: b.Model, Version: b.Version, Alias: b.Alias, MinScore: b.MinScore,
-		Classes: b.Classes, DetectFPS: b.DetectFPS, UpdatedBy: author.By, Reason: author.Why,
-	}, expect)
+	r, err := s.put(ctx, newRecord(a, b, author), expect)
 	if err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
 	}
 	s.Announcer.RunningModelChanged(a.client, a.camera, r.Revision)
 	return s.getRunningModel(ctx, a)
+}
+
+// put checks a record and stores it.
+func (s *server) put(ctx context.Context, r store.RunningModel, expect int64) (store.RunningModel, error) {
+	if err := s.checkRunning(ctx, r); err != nil {
+		return r, err
+	}
+	return s.Records.PutRunningModel(ctx, r, expect)
+}
+
+func newRecord(a at, b RunningModelChange, author store.Author) store.RunningModel {
+	return store.RunningModel{
+		ClientID: a.client, CameraID: a.camera, Model: b.Model, Version: b.Version, Alias: b.Alias,
+		MinScore: b.MinScore, MinScores: b.MinScores, NMSIoU: b.NMSIoU, NMSIoUs: b.NMSIoUs, Classes: b.Classes, Zones: b.Zones,
+		DetectFPS: b.DetectFPS, FastFPS: b.FastFPS, Provider: b.Provider, UpdatedBy: author.By, Reason: author.Why,
+	}
 }
 
 func (s *server) deleteRunningModel(ctx context.Context, a at, ifMatch string, author store.Author) error {
@@ -238,33 +263,6 @@ func (s *server) exists(ctx context.Context, a at) error {
 	return nil
 }
 
-// checkModel answers 422 when the wanted model cannot run or has no such classes.
-func (s *server) checkModel(ctx context.Context, b RunningModelChange) error {
-	if b.Alias != "" && b.Version != 0 {
-		return invalid("body.alias", "give a version or an alias, not both")
-	}
-	v, err := s.version(ctx, b.Model, b.Version, b.Alias)
-	if errors.Is(err, store.ErrNotFound) && b.Alias != "" {
-		return invalid("body.alias", fmt.Sprintf("there is no model %s@%s", b.Model, b.Alias))
-	}
-	if errors.Is(err, store.ErrNotFound) && b.Version != 0 {
-		return invalid("body.version", fmt.Sprintf("there is no model %s@%d", b.Model, b.Version))
-	}
-	if err != nil {
-		return s.failReference(ctx, err, "body.model", "there is no model "+b.Model)
-	}
-	var c detect.Contract
-	if err := json.Unmarshal(v.Contract, &c); err != nil {
-		return s.fail(ctx, fmt.Errorf("read contract of model %s: %w", b.Model, err))
-	}
-	for i, class := range b.Classes {
-		if !slices.Contains(c.Labels, class) {
-			return invalid(fmt.Sprintf("body.classes[%d]", i), fmt.Sprintf("model %s@%d has no class %q", v.Model, v.Version, class))
-		}
-	}
-	return nil
-}
-
 // version is the version that a running model names.
 func (s *server) version(ctx context.Context, model string, version int, alias string) (store.ModelVersion, error) {
 	if alias != "" {
@@ -312,9 +310,16 @@ func (s *server) newRunningModel(ctx context.Context, records []store.RunningMod
 		}
 	}
 	return RunningModel{
-		ClientID: r.ClientID, CameraID: r.CameraID, Model: r.Model, Version: r.Version, Alias: r.Alias, MinScore: r.MinScore,
-		Classes: append([]string{}, r.Classes...), DetectFPS: r.DetectFPS, Revision: r.Revision, Deleted: r.Deleted,
+		ClientID: r.ClientID, CameraID: r.CameraID, RunningSettings: newSettings(r), Revision: r.Revision, Deleted: r.Deleted,
 		UpdatedAt: Time{r.UpdatedAt}, UpdatedBy: r.UpdatedBy, Reason: r.Reason,
 		Effective: Effective{Model: e.Model, Version: e.Version, Alias: e.Alias, From: from},
+	}
+}
+
+func newSettings(r store.RunningModel) RunningSettings {
+	return RunningSettings{
+		Model: r.Model, Version: r.Version, Alias: r.Alias, MinScore: r.MinScore, MinScores: filled(r.MinScores),
+		NMSIoU: r.NMSIoU, NMSIoUs: filled(r.NMSIoUs), Classes: append([]string{}, r.Classes...), Zones: append([]string{}, r.Zones...),
+		DetectFPS: r.DetectFPS, FastFPS: r.FastFPS, Provider: r.Provider,
 	}
 }

@@ -54,6 +54,34 @@ func TestRunningModelFollowsAlias(t *testing.T) {
 	require.Equal(t, []any{"unused", "better at night", "the first"}, a.all("reason"))
 }
 
+func TestAllSettingsOfARunningModel(t *testing.T) {
+	f := withYard(t)
+	f.do("PUT", "/cameras/door/zones", `{"zones":[{"id":"gate","polygon":[[0,0],[1,0],[1,1]]}]}`, "If-Match", `"0"`).want(200)
+	body := `{"model":"yard","version":2,"min_score":0.5,"min_scores":{"car":0.6},"nms_iou":0.4,"nms_ious":{"person":0.7},
+		"classes":["car","person"],"zones":["gate"],"detect_fps":4,"fast_fps":12,"provider":"cpu"}`
+	a := f.do("PUT", ofDoor, body, "If-Match", `"0"`).want(200)
+	for member, want := range map[string]any{
+		"min_scores.car": 0.6, "nms_iou": 0.4, "nms_ious.person": 0.7, "zones": []any{"gate"}, "fast_fps": 12.0, "provider": "cpu",
+	} {
+		require.Equal(t, want, a.get(member), member)
+		require.Equal(t, want, f.do("GET", ofDoor+"/revisions", "").want(200).get("items.0."+member), member)
+	}
+	for body, location := range map[string]string{
+		`"min_scores":{"unicorn":0.5}`: "body.min_scores.unicorn",
+		`"min_scores":{"car":0}`:       "body.min_scores.car",
+		`"nms_ious":{"car":1.5}`:       "body.nms_ious.car",
+		`"nms_iou":2`:                  "body.nms_iou",
+		`"zones":["moon"]`:             "body.zones[0]",
+		`"zones":["NO ID"]`:            "body.zones[0]",
+		`"fast_fps":100`:               "body.fast_fps",
+		`"provider":"abacus"`:          "body.provider",
+	} {
+		a := f.do("PUT", ofDoor, `{"model":"yard",`+body+`}`, "If-Match", `"1"`).want(422)
+		require.Equal(t, location, a.get("errors.0.location"), body)
+	}
+	f.do("PUT", ofClient, `{"model":"yard","zones":["moon"]}`, "If-Match", `"0"`).want(200)
+}
+
 func TestRunningStates(t *testing.T) {
 	f := withYard(t)
 	a := f.do("GET", "/cameras/door/running-state", "").want(200)

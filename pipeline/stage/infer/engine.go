@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -13,7 +14,8 @@ import (
 
 // key names an engine.
 type key struct {
-	ref detect.Ref // with its version
+	ref      detect.Ref // with its version
+	provider string     // "" for that of the settings
 }
 
 // engine is one loaded model version with its batcher.
@@ -58,7 +60,7 @@ func (s *Stage) load(ctx context.Context, k key, v store.ModelVersion) {
 }
 
 func (s *Stage) start(ctx context.Context, k key, v store.ModelVersion) (*engine, error) {
-	detector, err := s.open(ctx, v)
+	detector, err := s.open(ctx, v, k.provider)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func (s *Stage) take(ctx context.Context, l loaded) {
 	} else {
 		delete(s.failed, l.key)
 		s.engines[l.key] = l.engine
-		s.log.Info("model loaded", "model", l.ref)
+		s.log.Info("model loaded", "model", l.ref, "provider", cmp.Or(l.provider, "as set"))
 	}
 	s.apply(ctx)
 }

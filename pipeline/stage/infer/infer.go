@@ -46,14 +46,16 @@ type Config struct {
 	Retry time.Duration
 }
 
-// Open loads a model version.
-type Open func(ctx context.Context, v store.ModelVersion) (detect.Detector, error)
+// Open loads a model version on an execution provider; "" is that of the settings.
+type Open func(ctx context.Context, v store.ModelVersion, provider string) (detect.Detector, error)
 
 // Assignment is what a camera runs at this moment.
 type Assignment struct {
 	Ref      detect.Ref // with its version
 	Revision int64      // of the running-model record it comes from; 0: the default
 	FPS      float64    // detections per second wanted
+	FastFPS  float64    // while objects move fast; 0: the settings'
+	Zones    []string   // that detections are wanted in; empty: everywhere
 	Err      string     // why the wanted model does not run; the one before goes on
 }
 

@@ -76,15 +76,17 @@ func (r *records) set(change func(*records)) {
 // detector answers with its own name as the label.
 type detector struct {
 	label  string
+	asked  atomic.Pointer[detect.Options] // of the newest frame
 	closed atomic.Bool
 	runs   atomic.Int64
 }
 
-func (d *detector) Detect(_ context.Context, frames []*frame.Frame, _ []detect.Options) ([][]detect.Detection, error) {
+func (d *detector) Detect(_ context.Context, frames []*frame.Frame, opts []detect.Options) ([][]detect.Detection, error) {
 	if d.closed.Load() {
 		return nil, errors.New("used after Close")
 	}
 	d.runs.Add(1)
+	d.asked.Store(&opts[len(opts)-1])
 	out := make([][]detect.Detection, len(frames))
 	for i := range out {
 		out[i] = []detect.Detection{{Label: d.label, Score: 0.5}}
@@ -116,14 +118,14 @@ func start(t *testing.T, r *records, change ...func(*Config)) *rig {
 	require.NoError(t, err)
 	g := &rig{records: r, bus: b, pool: &frame.Pool{}, opened: map[string]*detector{}, slow: map[string]chan struct{}{"slow": make(chan struct{})}}
 	g.Stage = New(cfg,
-		func(_ context.Context, v store.ModelVersion) (detect.Detector, error) {
+		func(_ context.Context, v store.ModelVersion, provider string) (detect.Detector, error) {
 			if v.Model == "broken" {
 				return nil, errors.New("file is damaged")
 			}
 			if gate := g.slow[v.Model]; gate != nil {
 				<-gate
 			}
-			d := &detector{label: fmt.Sprintf("%s@%d", v.Model, v.Version)}
+			d := &detector{label: fmt.Sprintf("%s@%d", v.Model, v.Version) + provider}
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.opened[d.label] = d

@@ -20,7 +20,7 @@ type wish struct {
 }
 
 func (w wish) key() key {
-	return key{ref: detect.Ref{Model: w.version.Model, Version: w.version.Version}}
+	return key{detect.Ref{Model: w.version.Model, Version: w.version.Version}, w.record.Provider}
 }
 
 // ref is the wish in the words of the vocabulary.
@@ -34,6 +34,7 @@ func (w wish) ref() pipeline.RunningRef {
 	}
 	return pipeline.RunningRef{
 		From: from, Revision: w.record.Revision, Model: w.record.Model, Alias: w.record.Alias, Version: w.version.Version,
+		Provider: w.record.Provider,
 	}
 }
 
@@ -165,6 +166,7 @@ func (a *assignment) run(e *engine, w wish, fps float64) {
 	a.engine = e
 	a.Assignment = Assignment{
 		Ref: e.ref, Revision: w.record.Revision, FPS: firstPositive(w.record.DetectFPS, w.camera.DetectFPS, fps),
+		FastFPS: w.record.FastFPS, Zones: w.record.Zones,
 	}
 	a.opts = options(w.record)
 	a.state.Running, a.state.State, a.state.Since = a.state.Wanted, pipeline.RunningApplied, time.Now()
@@ -172,7 +174,9 @@ func (a *assignment) run(e *engine, w wish, fps float64) {
 
 // options are what a record says about the detections wanted.
 func options(r store.RunningModel) detect.Options {
-	o := detect.Options{MinScore: float32(r.MinScore)}
+	o := detect.Options{
+		MinScore: float32(r.MinScore), MinScores: narrow(r.MinScores), NMSIoU: float32(r.NMSIoU), NMSIoUs: narrow(r.NMSIoUs),
+	}
 	if len(r.Classes) > 0 {
 		o.Classes = make(map[string]bool, len(r.Classes))
 		for _, label := range r.Classes {
@@ -180,6 +184,17 @@ func options(r store.RunningModel) detect.Options {
 		}
 	}
 	return o
+}
+
+func narrow(m map[string]float64) map[string]float32 {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]float32, len(m))
+	for label, v := range m {
+		out[label] = float32(v)
+	}
+	return out
 }
 
 func firstPositive(values ...float64) float64 {

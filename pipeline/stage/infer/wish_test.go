@@ -90,6 +90,28 @@ func TestSlowModelHoldsNobodyUp(t *testing.T) {
 	require.Equal(t, "slow", g.submit("a").Ref.Model)
 }
 
+func TestEverySettingComesIntoForce(t *testing.T) {
+	g := start(t, &records{
+		cameras: cameras("a", "b"), newest: map[string]int{"default": 1},
+		running: []store.RunningModel{{
+			ClientID: "site", CameraID: "a", Model: "default", MinScore: 0.5, MinScores: map[string]float64{"car": 0.25},
+			NMSIoU: 0.5, NMSIoUs: map[string]float64{"person": 0.75}, Classes: []string{"car"}, Zones: []string{"yard"},
+			DetectFPS: 3, FastFPS: 9, Provider: "cuda,cpu", Revision: 1,
+		}},
+	})
+	require.NoError(t, g.submit("a").Err)
+	require.Equal(t, detect.Options{
+		MinScore: 0.5, MinScores: map[string]float32{"car": 0.25}, NMSIoU: 0.5, NMSIoUs: map[string]float32{"person": 0.75},
+		Classes: map[string]bool{"car": true},
+	}, *g.detector("default@1cuda,cpu").asked.Load())
+	require.Equal(t, Assignment{
+		Ref: detect.Ref{Model: "default", Version: 1}, Revision: 1, FPS: 3, FastFPS: 9, Zones: []string{"yard"},
+	}, g.Assignment("a"))
+	require.NoError(t, g.submit("b").Err)
+	require.NotNil(t, g.detector("default@1").asked.Load(), "another provider is another session")
+	require.Equal(t, "cuda,cpu", g.state(t, "a").Running.Provider)
+}
+
 func TestFailedModelIsTriedAgain(t *testing.T) {
 	g := start(t, &records{
 		cameras: cameras("a"), newest: map[string]int{"default": 1},

@@ -29,6 +29,7 @@ type Camera struct {
 	id      string
 	proven  time.Duration                 // how long an object must have been followed to enter
 	current atomic.Pointer[store.ZoneMap] // set by the stage
+	only    func() []string               // zones that detections are wanted in
 	say     func(bus.ZoneEvent)
 
 	using   *store.ZoneMap // the map that what follows belongs to
@@ -95,7 +96,7 @@ type onSide struct {
 }
 
 func newCamera(id string, m *store.ZoneMap, say func(bus.ZoneEvent)) *Camera {
-	c := &Camera{id: id, proven: proven, say: say, objects: map[string]*object{}}
+	c := &Camera{id: id, proven: proven, only: func() []string { return nil }, say: say, objects: map[string]*object{}}
 	c.current.Store(m)
 	return c
 }

@@ -10,10 +10,13 @@ import (
 )
 
 // Unmasked returns the detections of a picture of the given size in pixels that
-// no mask drops. It does not change dets, and returns it where nothing is dropped.
+// no mask drops and that are in one of the zones where they are wanted. Zones that
+// the camera does not have are passed over; when it has none of them, detections are
+// wanted everywhere. It does not change dets, and returns it where nothing is dropped.
 func (c *Camera) Unmasked(dets []detect.Detection, width, height int) []detect.Detection {
 	m := c.current.Load()
-	if len(m.Masks) == 0 || width <= 0 || height <= 0 {
+	only := c.only()
+	if len(m.Masks)+len(only) == 0 || width <= 0 || height <= 0 {
 		return dets
 	}
 	s := size{width, height}
@@ -21,10 +24,19 @@ func (c *Camera) Unmasked(dets []detect.Detection, width, height int) []detect.D
 	for i, k := range m.Masks {
 		masks[i] = s.polygon(k.Polygon)
 	}
+	var wanted []polygon
+	for _, z := range m.Zones {
+		if slices.Contains(only, z.ID) {
+			wanted = append(wanted, s.polygon(z.Polygon))
+		}
+	}
 	masked := func(d detect.Detection) bool {
 		b := store.Box{d.Box.X, d.Box.Y, d.Box.W, d.Box.H}
 		at, area := anchor(b), s.share(b)
 		at.y = min(at.y, float64(height)-0.5) // a box that the picture's edge cuts stands on the edge
+		if len(wanted) > 0 && !slices.ContainsFunc(wanted, func(p polygon) bool { return p.holds(at) }) {
+			return true
+		}
 		for i, k := range m.Masks {
 			f := store.ObjectFilter{Classes: k.Classes, MinArea: k.MinArea, MaxArea: k.MaxArea}
 			if passes(f, d.Label, area, d.Score) && masks[i].holds(at) {

@@ -28,6 +28,9 @@ type Config struct {
 	Keep         time.Duration // how long counts are kept; 31 days
 	MaxPending   int           // counts held while the store fails; 100,000
 	WriteTimeout time.Duration // of the last write after ctx ended; 10 s
+	// Only names the zones of a camera that detections are wanted in, by id; none
+	// means everywhere. nil: everywhere.
+	Only func(cameraID string) []string
 }
 
 // announcer is the bus.
@@ -96,6 +99,9 @@ func (s *Stage) Camera(id string) *Camera {
 		m = &store.ZoneMap{CameraID: id}
 	}
 	c := newCamera(id, m, func(e bus.ZoneEvent) { s.bus.Publish(bus.Subject(bus.ZoneEvents, id), e) })
+	if s.cfg.Only != nil {
+		c.only = func() []string { return s.cfg.Only(id) }
+	}
 	s.cameras[id] = c
 	return c
 }

@@ -227,6 +227,29 @@ func TestMasks(t *testing.T) {
 	require.Empty(t, c.Unmasked(nil, 1000, 500))
 }
 
+func TestOnlyInZones(t *testing.T) {
+	m := store.ZoneMap{Zones: []store.Zone{yard(), {ID: "road", Polygon: []store.Point{{0, 0.9}, {1, 0.9}, {1, 1}, {0, 1}}}}}
+	require.NoError(t, m.Validate())
+	var only []string
+	s := New(Config{Only: func(id string) []string { require.Equal(t, "door", id); return only }}, silent{}, nil, slog.New(slog.DiscardHandler))
+	s.maps["door"] = &m
+	c := s.Camera("door")
+	all := []detect.Detection{det("bird", 480, 280, 40, 20), det("bird", 10, 100, 40, 20), det("car", 10, 400, 100, 100)}
+	for _, tc := range []struct {
+		only []string
+		want []detect.Detection
+	}{
+		{nil, all},
+		{[]string{"yard"}, all[:1]},
+		{[]string{"road", "gone"}, all[2:]},
+		{[]string{"road", "yard"}, []detect.Detection{all[0], all[2]}},
+		{[]string{"gone"}, all},
+	} {
+		only = tc.only
+		require.Equal(t, tc.want, c.Unmasked(all, 1000, 500), tc.only)
+	}
+}
+
 // collect passes annotations to a camera and keeps them.
 type collect struct {
 	*Camera

@@ -262,6 +262,14 @@ func (w *World) SetPullable(sha string) {
 	w.pullable = sha
 }
 
+// CheckProvider implements api.Models: there is only cpu.
+func (w *World) CheckProvider(list string) error {
+	if list != "cpu" {
+		return fmt.Errorf("provider %q is not cpu", list)
+	}
+	return nil
+}
+
 // Default implements api.Models.
 func (w *World) Default() (string, int) { return "default", 1 }
 

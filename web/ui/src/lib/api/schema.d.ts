@@ -3093,24 +3093,49 @@ export interface components {
              * @example 5
              */
             detect_fps: number;
-            /** @description What runs there in fact. */
+            /** @description What is to run there in fact. */
             effective: components["schemas"]["Effective"];
+            /**
+             * Format: double
+             * @description Detections per second at most while objects move fast; 0 takes that of the settings.
+             * @example 10
+             */
+            fast_fps: number;
             /**
              * Format: double
              * @description Least score of the objects wanted; 0 takes the model's default.
              * @example 0.5
              */
             min_score: number;
+            /** @description Least scores by label, instead of min_score. */
+            min_scores: {
+                [key: string]: number;
+            };
             /**
              * @description The model; empty when there is no record.
              * @example default
              */
             model: string;
+            /**
+             * Format: double
+             * @description Overlap (intersection over union) above which the worse of two boxes of a class is dropped; 0 takes the model's own, 1 drops none.
+             * @example 0.5
+             */
+            nms_iou: number;
+            /** @description Overlaps by label, instead of nms_iou. */
+            nms_ious: {
+                [key: string]: number;
+            };
+            /**
+             * @description Execution providers to try, as in detect.provider; empty takes that of the settings.
+             * @example cpu
+             */
+            provider: string;
             /** @description Why, in the words of who changed it. */
             reason?: string;
             /**
              * Format: int64
-             * @description Counts the changes of this record; 0 when there was never one.
+             * @description Counts the changes of this record; 0 when there is none.
              * @example 3
              */
             revision: number;
@@ -3128,6 +3153,8 @@ export interface components {
              * @example 0
              */
             version: number;
+            /** @description Zones of the camera, by id, that detections are wanted in; empty means everywhere. Zones that a camera does not have are passed over. */
+            zones: string[];
         };
         RunningModelChange: {
             /**
@@ -3145,15 +3172,40 @@ export interface components {
             detect_fps?: number;
             /**
              * Format: double
+             * @description Detections per second at most while objects move fast; 0 takes that of the settings.
+             * @example 10
+             */
+            fast_fps?: number;
+            /**
+             * Format: double
              * @description Least score of the objects wanted; 0 takes the model's default.
              * @example 0.5
              */
             min_score?: number;
+            /** @description Least scores by label, instead of min_score: above 0, 1 at most. */
+            min_scores?: {
+                [key: string]: number;
+            };
             /**
              * @description The model.
              * @example default
              */
             model: string;
+            /**
+             * Format: double
+             * @description Overlap (intersection over union) above which the worse of two boxes of a class is dropped; 0 takes the model's own, 1 drops none.
+             * @example 0.5
+             */
+            nms_iou?: number;
+            /** @description Overlaps by label, instead of nms_iou: above 0, 1 at most. */
+            nms_ious?: {
+                [key: string]: number;
+            };
+            /**
+             * @description Execution providers to try, as in detect.provider; empty takes that of the settings. Another one opens the model a second time.
+             * @example cpu
+             */
+            provider?: string;
             /** @description Why, for the history. */
             reason?: string;
             /**
@@ -3162,6 +3214,8 @@ export interface components {
              * @example 0
              */
             version?: number;
+            /** @description Zones of the camera, by id, that detections are wanted in; empty means everywhere. In a client's record each camera takes those that it has. */
+            zones?: string[];
         };
         RunningOn: {
             /** @description Whether a provider that was asked for, or one that had worked, does not work. */
