@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -232,21 +233,20 @@ func (s *server) diffVersions(ctx context.Context, in *struct {
 // Differences lists what differs between two versions, by field.
 func Differences(from, to store.ModelVersion) []ModelDifference {
 	a, b := facts(from), facts(to)
-	keys := make([]string, 0, len(a)+len(b))
-	for key := range a {
-		keys = append(keys, key)
-	}
-	for key := range b {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
 	out := []ModelDifference{}
-	for _, key := range slices.Compact(keys) {
+	for _, key := range keysOf(a, b) {
 		if a[key] != b[key] {
 			out = append(out, ModelDifference{Field: key, From: a[key], To: b[key]})
 		}
 	}
 	return out
+}
+
+// keysOf are the keys of two maps, sorted.
+func keysOf(a, b map[string]string) []string {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // facts are the fields of a version as texts, those of its contract by path.

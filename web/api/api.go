@@ -83,6 +83,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeAliases()
 	s.routeCatalogue()
 	s.routeRunningModels()
+	s.routeRunningHistory()
 	s.routeRunningStates()
 	s.routeReports()
 	s.routeSystem()

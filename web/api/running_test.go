@@ -82,6 +82,51 @@ func TestAllSettingsOfARunningModel(t *testing.T) {
 	f.do("PUT", ofClient, `{"model":"yard","zones":["moon"]}`, "If-Match", `"0"`).want(200)
 }
 
+func TestOldRevisionsComeBack(t *testing.T) {
+	f := withYard(t)
+	for _, at := range []string{ofClient, ofDoor} {
+		f.do("PUT", at, `{"model":"yard","version":1,"min_scores":{"car":0.6},"classes":["car"]}`, "If-Match", `"0"`).want(200)
+		f.do("PUT", at, `{"model":"yard","min_scores":{"person":0.3},"detect_fps":4}`, "If-Match", `"1"`).want(200)
+		f.do("DELETE", at, "", "If-Match", `"2"`).want(204)
+
+		type row = map[string]any
+		diff := func(query string) []any {
+			items, _ := f.do("GET", at+"/diff?"+query, "").want(200).get("items").([]any)
+			return items
+		}
+		require.Equal(t, []any{
+			row{"field": "classes", "from": `["car"]`, "to": ""}, row{"field": "detect_fps", "from": "", "to": "4"},
+			row{"field": "min_scores.car", "from": "0.6", "to": ""}, row{"field": "min_scores.person", "from": "", "to": "0.3"},
+			row{"field": "version", "from": "1", "to": "newest"},
+		}, diff("from=1&to=2"))
+		require.Empty(t, diff("from=2&to=2"))
+		require.Empty(t, diff("from=0&to=3"), "removed is as none")
+		require.Contains(t, diff("from=0&to=1"), row{"field": "model", "from": "", "to": "yard"})
+		f.do("GET", at+"/diff?from=1&to=9", "").want(404)
+
+		f.Announced()
+		restore := func(revision, body, match string, status int) *answer {
+			return f.do("POST", at+"/revisions/"+revision+"/restore", body, "If-Match", match, "Detectd-Author", "ann").want(status)
+		}
+		restore("1", `{}`, "*", 428)
+		restore("9", `{}`, `"0"`, 404)
+		require.EqualValues(t, 0, restore("1", `{}`, `"2"`, 412).get("current.revision"))
+		a := restore("1", `{"reason":"the deletion was wrong"}`, `"0"`, 200)
+		require.Equal(t, []any{4.0, 1.0, "ann", "the deletion was wrong", map[string]any{"car": 0.6}},
+			[]any{a.get("revision"), a.get("version"), a.get("updated_by"), a.get("reason"), a.get("min_scores")})
+		require.Empty(t, diff("from=1&to=4"))
+		require.EqualValues(t, 5, restore("2", `{}`, `"4"`, 200).get("revision"))
+		require.EqualValues(t, 0, restore("3", `{"reason":"back to none"}`, `"5"`, 200).get("revision"), "taking up a removal removes")
+		a = f.do("GET", at+"/revisions", "").want(200)
+		require.Equal(t, []any{6.0, 5.0, 4.0, 3.0, 2.0, 1.0}, a.all("revision"))
+		require.Equal(t, []any{true, "back to none", "ann"}, []any{a.get("items.0.deleted"), a.get("items.0.reason"), a.get("items.0.updated_by")})
+		require.Len(t, f.Announced(), 3)
+	}
+	// What cannot run any more does not come back.
+	f.do("DELETE", "/models/yard/versions/1", "").want(204)
+	require.Equal(t, "body.version", f.do("POST", ofDoor+"/revisions/1/restore", `{}`, "If-Match", `"0"`).want(422).get("errors.0.location"))
+}
+
 func TestRunningStates(t *testing.T) {
 	f := withYard(t)
 	a := f.do("GET", "/cameras/door/running-state", "").want(200)

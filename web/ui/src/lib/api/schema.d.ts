@@ -1061,6 +1061,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/running-models/{client_id}/cameras/{camera_id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare two revisions of what a camera ran
+         * @description What differs between two revisions of the record, by setting.
+         */
+        get: operations["compare-running-model-revisions-of-camera"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/running-models/{client_id}/cameras/{camera_id}/revisions": {
         parameters: {
             query?: never;
@@ -1073,6 +1093,46 @@ export interface paths {
          * @description All revisions of the record, newest first.
          */
         get: operations["list-running-model-revisions-of-camera"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/running-models/{client_id}/cameras/{camera_id}/revisions/{revision}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take up an old revision of what a camera ran
+         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 412 as for setting it.
+         */
+        post: operations["restore-running-model-of-camera"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/running-models/{client_id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare two revisions of what a client ran
+         * @description What differs between two revisions of the record, by setting.
+         */
+        get: operations["compare-running-model-revisions-of-client"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1095,6 +1155,26 @@ export interface paths {
         get: operations["list-running-model-revisions-of-client"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/running-models/{client_id}/revisions/{revision}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take up an old revision of what a client ran
+         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 412 as for setting it.
+         */
+        post: operations["restore-running-model-of-client"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2330,6 +2410,12 @@ export interface components {
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
         };
+        ListRunningDifference: {
+            /** @description The items of this page. */
+            items: components["schemas"]["RunningDifference"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
         ListRunningModel: {
             /** @description The items of this page. */
             items: components["schemas"]["RunningModel"][];
@@ -2947,6 +3033,13 @@ export interface components {
              */
             start: string;
         };
+        Restoring: {
+            /**
+             * @description Why, for the history.
+             * @example too many false alarms
+             */
+            reason?: string;
+        };
         Result: {
             /**
              * Format: int64
@@ -3066,6 +3159,23 @@ export interface components {
              * @example https://example.com/errors/example
              */
             type?: string;
+        };
+        RunningDifference: {
+            /**
+             * @description The setting; limits by label one by one.
+             * @example min_scores.car
+             */
+            field: string;
+            /**
+             * @description In the first revision; empty where it says nothing.
+             * @example 0.5
+             */
+            from: string;
+            /**
+             * @description In the second revision; empty where it says nothing.
+             * @example 0.6
+             */
+            to: string;
         };
         RunningModel: {
             /**
@@ -8094,6 +8204,63 @@ export interface operations {
             };
         };
     };
+    "compare-running-model-revisions-of-camera": {
+        parameters: {
+            query: {
+                /** @description The first revision; 0 for no record. */
+                from: number;
+                /** @description The second revision; 0 for no record. */
+                to: number;
+            };
+            header?: never;
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+                /** @description The client's id. */
+                client_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRunningDifference"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-running-model-revisions-of-camera": {
         parameters: {
             query?: never;
@@ -8115,6 +8282,143 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListRunningModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "restore-running-model-of-camera": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
+                /** @description Revision the change is based on, quoted; "0" when there is no record yet. Required: 428 without it. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The camera's id. */
+                camera_id: string;
+                /** @description The client's id. */
+                client_id: string;
+                /** @description The revision. */
+                revision: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Restoring"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunningModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "compare-running-model-revisions-of-client": {
+        parameters: {
+            query: {
+                /** @description The first revision; 0 for no record. */
+                from: number;
+                /** @description The second revision; 0 for no record. */
+                to: number;
+            };
+            header?: never;
+            path: {
+                /** @description The client's id. */
+                client_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRunningDifference"];
                 };
             };
             /** @description Not Found */
@@ -8178,6 +8482,86 @@ export interface operations {
             };
             /** @description Unprocessable Entity */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "restore-running-model-of-client": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
+                /** @description Revision the change is based on, quoted; "0" when there is no record yet. Required: 428 without it. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The client's id. */
+                client_id: string;
+                /** @description The revision. */
+                revision: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Restoring"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunningModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
                 headers: {
                     [name: string]: unknown;
                 };
