@@ -49,12 +49,15 @@ export interface Options {
   query?: Query;
   body?: unknown;
   ifMatch?: number | "*";
+  /** Who makes the change, for the history. */
+  author?: string;
   signal?: AbortSignal | undefined;
 }
 
 export async function request<T>(method: string, path: string, o: Options = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json, application/problem+json" };
   if (o.ifMatch !== undefined) headers["If-Match"] = o.ifMatch === "*" ? "*" : `"${o.ifMatch}"`;
+  if (o.author) headers["Detectd-Author"] = o.author;
   const init: RequestInit = { method, headers, signal: o.signal ?? null };
   if (o.body !== undefined) {
     headers["Content-Type"] = "application/json";

@@ -150,10 +150,12 @@ export const models = {
   removeVersion: (model: string, version: number) =>
     request<undefined>("DELETE", `/models/${id(model)}/versions/${version}`),
   /** expect is the version that the alias names now, 0 for a new one. */
-  setAlias: (model: string, alias: string, version: number, expect: number) =>
-    request<t.Model>("PUT", `/models/${id(model)}/aliases/${id(alias)}`, { body: { version, expect } }),
-  removeAlias: (model: string, alias: string, expect: number) =>
-    request<undefined>("DELETE", `/models/${id(model)}/aliases/${id(alias)}?expect=${expect}`),
+  setAlias: (model: string, alias: string, version: number, expect: number, why: Why) =>
+    request<t.Model>("PUT", `/models/${id(model)}/aliases/${id(alias)}`, { body: { version, expect, ...reason(why) }, author: why.author }),
+  removeAlias: (model: string, alias: string, expect: number, why: Why) =>
+    request<undefined>("DELETE", `/models/${id(model)}/aliases/${id(alias)}`, { query: { expect, ...reason(why) }, author: why.author }),
+  aliasHistory: (model: string, alias: string, signal?: Signal) =>
+    list<t.AliasMove>(`/models/${id(model)}/aliases/${id(alias)}/history`, {}, signal).then((l) => l.items),
 };
 
 /** Models that can be fetched from the network. */
@@ -163,6 +165,14 @@ export const catalogue = {
   stop: (name: string) => request<undefined>("DELETE", `/catalogue/${id(name)}/pull`),
 };
 
+/** Who makes a change, and why. */
+export interface Why {
+  author: string;
+  reason: string;
+}
+
+const reason = (w: Why) => (w.reason.trim() ? { reason: w.reason.trim() } : {});
+
 function runningPath(client: string, camera: string): string {
   return `/running-models/${id(client)}${camera ? `/cameras/${id(camera)}` : ""}`;
 }
@@ -171,12 +181,20 @@ export const running = {
   list: (signal?: Signal) => all<t.RunningModel>("/running-models", {}, 5000, signal),
   get: (client: string, camera: string, signal?: Signal) =>
     request<t.RunningModel>("GET", runningPath(client, camera), { signal }),
-  put: (client: string, camera: string, revision: number, body: t.RunningModelInput) =>
-    request<t.RunningModel>("PUT", runningPath(client, camera), { body, ifMatch: revision }),
-  remove: (client: string, camera: string, revision: number) =>
-    request<undefined>("DELETE", runningPath(client, camera), { ifMatch: revision }),
+  put: (client: string, camera: string, revision: number, body: t.RunningModelInput, author: string) =>
+    request<t.RunningModel>("PUT", runningPath(client, camera), { body, ifMatch: revision, author }),
+  remove: (client: string, camera: string, revision: number, why: Why) =>
+    request<undefined>("DELETE", runningPath(client, camera), { query: reason(why), ifMatch: revision, author: why.author }),
   history: (client: string, camera: string, signal?: Signal) =>
     list<t.RunningModel>(`${runningPath(client, camera)}/revisions`, {}, signal).then((l) => l.items),
+  diff: (client: string, camera: string, from: number, to: number, signal?: Signal) =>
+    list<t.RunningDifference>(`${runningPath(client, camera)}/diff`, { from, to }, signal).then((l) => l.items),
+  restore: (client: string, camera: string, old: number, revision: number, why: Why) =>
+    request<t.RunningModel>("POST", `${runningPath(client, camera)}/revisions/${old}/restore`, {
+      body: reason(why), ifMatch: revision, author: why.author,
+    }),
+  state: (camera: string, signal?: Signal) => request<t.RunningState>("GET", `/cameras/${id(camera)}/running-state`, { signal }),
+  states: (client: string, signal?: Signal) => all<t.RunningState>("/running-states", { client_id: client }, 5000, signal),
 };
 
 /** The most rows that one report answer holds; there are no further pages. */

@@ -1,7 +1,7 @@
 // The daemon's live updates: one EventSource for the whole page. Views say
 // which cameras' detections they want; everything else always comes.
 import { streamURL } from "../api";
-import type { Annotation, Result, RunningModel, Status, Track } from "../api/types";
+import type { Annotation, Result, RunningModel, RunningState, Status, Track } from "../api/types";
 
 export interface FeedEvents {
   "camera.state": Status;
@@ -10,6 +10,7 @@ export interface FeedEvents {
   track: Track;
   "model.changed": Pick<RunningModel, "client_id" | "camera_id" | "revision">;
   "models.changed": unknown;
+  "model.state": RunningState;
   result: Result;
   health: { cameras: Status[] | null };
 }
@@ -19,7 +20,7 @@ type Handler<K extends Kind> = (data: FeedEvents[K]) => void;
 
 const KINDS: Kind[] = [
   "camera.state", "camera.changed", "detections", "track",
-  "model.changed", "models.changed", "result", "health",
+  "model.changed", "models.changed", "model.state", "result", "health",
 ];
 
 /** No event for this long (health comes every second) means a dead connection, ms. */

@@ -23,6 +23,7 @@ class Prefs {
   #theme = $state(read("theme", "auto") as Theme);
   #tiles = $state(read("tiles", "medium") as TileSize);
   #client = $state(read("client", ""));
+  #author = $state(read("author", ""));
   #boxes = $state(read("boxes", "on") !== "off");
   #zones = $state(read("zones", "on") !== "off");
 
@@ -51,6 +52,15 @@ class Prefs {
   set client(v: string) {
     this.#client = v;
     write("client", v);
+  }
+
+  /** Who makes changes here, for the histories. */
+  get author(): string {
+    return this.#author;
+  }
+  set author(v: string) {
+    this.#author = v;
+    write("author", v);
   }
 
   get boxes(): boolean {
