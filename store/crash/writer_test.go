@@ -162,7 +162,7 @@ func (w writer) registry(ctx context.Context, id string) error {
 	}
 	name := func(version int) string { return fmt.Sprintf("%s-%d", v.Model, version) }
 	tell("version", name(v.Version), sha)
-	if err := w.records.SetAlias(ctx, v.Model, "champion", v.Version, v.Version-1); err != nil {
+	if err := w.records.SetAlias(ctx, v.Model, "champion", v.Version, v.Version-1, store.Author{}); err != nil {
 		return err
 	}
 	tell("champion", name(v.Version), "")

@@ -83,7 +83,7 @@ func BenchmarkRegistry(b *testing.B) {
 	for _, shape := range []struct{ models, versions int }{{100, 100}, {10000, 1}} {
 		records := open(b)
 		addVersions(b, records, shape.models, shape.versions)
-		require.NoError(b, records.SetAlias(b.Context(), "model-00042", "champion", 1, 0))
+		require.NoError(b, records.SetAlias(b.Context(), "model-00042", "champion", 1, 0, store.Author{}))
 		handler, _ := api.NewTested(apitest.New(b, records).Deps())
 		for name, path := range map[string]string{
 			"list":   "/models?limit=50",
