@@ -94,6 +94,8 @@ type Daemon struct {
 
 	forget chan string // ids of deleted cameras
 
+	emergency string // why records do not last; "" when they do
+
 	mu        sync.RWMutex // guards what follows
 	lives     map[string]*live.Live
 	recorders map[string]*record.Recorder
@@ -148,18 +150,7 @@ func (d *Daemon) openStores(ctx context.Context) (err error) {
 	if err := d.openSpace(ctx); err != nil {
 		return err
 	}
-	if d.records, err = sqlite.Open(ctx, d.folder.DB(), d.log); err != nil {
-		return err
-	}
-	d.onClose(d.records.Close)
-	if err := d.records.BindFolder(ctx, d.folder.ID()); err != nil {
-		return err
-	}
-	starts, err := d.records.Start(ctx, d.folder.Starts())
-	if err != nil {
-		return err
-	}
-	if err := d.folder.Count(starts); err != nil {
+	if err := d.openDatabase(ctx); err != nil {
 		return err
 	}
 	if err := d.openSeries(); err != nil {
@@ -262,7 +253,11 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	}
 	edges.run("cameras", d.cameras.Run)
 	edges.run("render", d.render.Run)
+	if d.emergency != "" {
+		return nil // what follows deletes, repairs and adds by the records
+	}
 	edges.run("pull", d.pull.Run)
+	edges.run("last good copy", d.keepLastGood)
 	edges.run("retention", d.retain.Run)
 	edges.run("forget", d.runForget)
 	edges.run("blobs", d.blobs.Run)

@@ -50,14 +50,17 @@ func (d *Daemon) openWeb(context.Context) error {
 		return err
 	}
 	checks := []health.Check{
-		{Name: "store", Run: d.records.Ping},
+		{Name: "store", Run: d.storeReady},
 		{Name: "bus", Run: d.bus.Ping},
 		{Name: "detector", Run: d.detectorReady},
 		{Name: "space", Run: d.diskReady},
 	}
 	clients := mlflow.New(mlflow.Deps{Log: d.log, Records: d.records, Blobs: d.blobs, Models: modelPort{d}, Changed: announcer{d}.ModelsChanged})
+	for path, client := range clients {
+		clients[path] = d.refuseChanges(client)
+	}
 	d.server, err = web.New(web.Config{Listen: d.cfg.Listen, Listener: d.listener, AllowedHosts: d.cfg.AllowedHosts, Handlers: clients},
-		handler, health.New(d.metrics, checks, d.log), ui.FS(), d.log)
+		d.refuseChanges(handler), health.New(d.metrics, checks, d.log), ui.FS(), d.log)
 	return err
 }
 
@@ -241,7 +244,7 @@ func (p systemPort) Info(ctx context.Context) api.SystemInfo {
 	return api.SystemInfo{
 		Version: d.opts.Version, StartedAt: d.started, Listen: d.server.Addr(),
 		DataPath: d.folder.Path(), FreeBytes: int64(free), TotalBytes: int64(total), MediaBytes: media, //nolint:gosec // disks are smaller than 8 EiB
-		Space:       d.spaceInfo(),
+		Space: d.spaceInfo(), Degraded: d.emergency,
 		MemoryBytes: residentBytes(), ONNXRuntime: d.runtime.Version(), Provider: d.providerInUse(), Running: d.registry.Running(),
 		LibAV: decode.Version(), OpenCV: gocv.OpenCVVersion(), DefaultModel: model,
 	}

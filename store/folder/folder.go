@@ -5,6 +5,7 @@
 //	lock           held by the process that uses it, with that process's id
 //	hold           held while a backup relies on blobs staying
 //	detectd.db     records (SQLite)
+//	last-good.json a copy of what detection needs of them, see store/lastgood
 //	series/        annotations and metrics; may be deleted while detectd is stopped
 //	blobs/         model files, uploads and rendered results, by SHA-256
 //	media/         recorded segments

@@ -13,6 +13,9 @@ import (
 const runningColumns = `client_id, camera_id, model, version, alias, min_score, min_scores, nms_iou, nms_ious, classes, zones,
 	detect_fps, fast_fps, provider, revision`
 
+// runningMarks stand for runningColumns and when, by whom and why they were written.
+const runningMarks = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
+
 const (
 	selectRunning   = `SELECT ` + runningColumns + `, 0, updated_us, updated_by, reason FROM running_models`
 	selectRevisions = `SELECT ` + runningColumns + `, deleted, updated_us, updated_by, reason FROM running_model_revisions`
@@ -172,9 +175,8 @@ func (s *Store) putRunning(ctx context.Context, tx *sql.Tx, r *store.RunningMode
 		return err
 	}
 	values = append(values, r.Revision, micros(r.UpdatedAt), r.UpdatedBy, r.Reason)
-	const marks = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
 	_, err = tx.ExecContext(ctx, `INSERT INTO running_model_revisions (`+runningColumns+`, updated_us, updated_by, reason, deleted)
-		VALUES (`+marks+`, ?)`, append(slices.Clip(values), r.Deleted)...)
+		VALUES (`+runningMarks+`, ?)`, append(slices.Clip(values), r.Deleted)...)
 	if err != nil {
 		return err
 	}
@@ -183,7 +185,7 @@ func (s *Store) putRunning(ctx context.Context, tx *sql.Tx, r *store.RunningMode
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO running_models (`+runningColumns+`, updated_us, updated_by, reason)
-		VALUES (`+marks+`)`, values...)
+		VALUES (`+runningMarks+`)`, values...)
 	return err
 }
 

@@ -280,6 +280,7 @@ type SystemInfo struct {
 	OpenCV       string
 	DefaultModel string // name@version
 	Space        SpaceInfo
+	Degraded     string // why the records do not last; "" when they do
 }
 
 // SpaceInfo is how full the disk is, and what that does.

@@ -95,8 +95,10 @@ func TestOldRevisionsComeBack(t *testing.T) {
 			return items
 		}
 		require.Equal(t, []any{
-			row{"field": "classes", "from": `["car"]`, "to": ""}, row{"field": "detect_fps", "from": "", "to": "4"},
-			row{"field": "min_scores.car", "from": "0.6", "to": ""}, row{"field": "min_scores.person", "from": "", "to": "0.3"},
+			row{"field": "classes", "from": `["car"]`, "to": ""},
+			row{"field": "detect_fps", "from": "", "to": "4"},
+			row{"field": "min_scores.car", "from": "0.6", "to": ""},
+			row{"field": "min_scores.person", "from": "", "to": "0.3"},
 			row{"field": "version", "from": "1", "to": "newest"},
 		}, diff("from=1&to=2"))
 		require.Empty(t, diff("from=2&to=2"))

@@ -21,6 +21,7 @@ type SystemView struct {
 	MemoryBytes  int64       `json:"memory_bytes" doc:"Memory of the process."`
 	Goroutines   int         `json:"goroutines" doc:"Goroutines of the process."`
 	ONNXRuntime  string      `json:"onnxruntime" example:"1.30.0" doc:"Version of ONNX Runtime."`
+	Degraded     string      `json:"degraded,omitempty" doc:"Why detection runs from a copy of its records, and nothing can be changed; absent when all is well."`
 	Provider     string      `json:"provider" example:"cpu" doc:"What ONNX Runtime runs on."`
 	Running      []RunningOn `json:"running" nullable:"false" doc:"The open models and what each runs on."`
 	LibAV        string      `json:"libav" doc:"Version of libavcodec."`
@@ -77,7 +78,7 @@ func (s *server) getSystem(ctx context.Context, _ *struct{}) (*answered[SystemVi
 		Version: i.Version, StartedAt: Time{i.StartedAt}, UptimeS: int64(time.Since(i.StartedAt).Seconds()), Listen: i.Listen,
 		Data:       Disk{Path: i.DataPath, FreeBytes: i.FreeBytes, TotalBytes: i.TotalBytes},
 		MediaBytes: i.MediaBytes, CPUs: runtime.GOMAXPROCS(0), MemoryBytes: i.MemoryBytes, Goroutines: runtime.NumGoroutine(),
-		ONNXRuntime: i.ONNXRuntime, Provider: i.Provider, Running: running, LibAV: i.LibAV, OpenCV: i.OpenCV, ModelDefault: i.DefaultModel,
+		ONNXRuntime: i.ONNXRuntime, Degraded: i.Degraded, Provider: i.Provider, Running: running, LibAV: i.LibAV, OpenCV: i.OpenCV, ModelDefault: i.DefaultModel,
 		Space:       Space{i.Space.Level, i.Space.EvictBelow, i.Space.RefuseBelow, i.Space.StopBelow, i.Space.ReserveBytes, i.Space.Refused, i.Space.Dropped},
 		NotIncluded: append(later(), "access control: loopback only"),
 	}}, nil

@@ -3623,6 +3623,8 @@ export interface components {
             cpus: number;
             /** @description The data folder. */
             data: components["schemas"]["Disk"];
+            /** @description Why detection runs from a copy of its records, and nothing can be changed; absent when all is well. */
+            degraded?: string;
             /**
              * Format: int64
              * @description Goroutines of the process.
