@@ -38,6 +38,7 @@ type Camera struct {
 	// recordings are kept; 0 takes the default.
 	RecordBefore, RecordAfter time.Duration
 	Keep                      time.Duration // age of recordings that go; 0 takes the default
+	KeepEvents                time.Duration // the same of those that an event reaches, where it is more; 0 takes the default
 	KeepBytes                 int64         // size of all its recordings, the oldest go first; 0 is no limit of its own
 	NoAudio                   bool          // its sound is not even asked for
 	Loop                      bool          // files only: start again at the end

@@ -14,8 +14,16 @@ type Keep struct {
 // Oldest asks for the oldest segments that may go: none that overlaps a Keep.
 type Oldest struct {
 	CameraID  string    // "" all cameras
+	From      time.Time // only those that began at this time or later; zero: any
 	EndBefore time.Time // only those that ended before; zero: any
+	Idle      *Reach    // only those that no event at a zone or a line reaches; nil: any
 	Limit     int
+}
+
+// Reach is how long before and after an event recordings belong to it, of cameras
+// that do not set that themselves.
+type Reach struct {
+	Before, After time.Duration
 }
 
 // Idle asks for the segments of a camera in which nothing happened that would

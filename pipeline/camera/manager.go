@@ -134,7 +134,7 @@ func (m *Manager) end(r *running) {
 func needsRestart(a, b store.Camera) bool {
 	for _, c := range []*store.Camera{&a, &b} {
 		c.Name, c.Revision, c.DetectFPS = "", 0, 0
-		c.RecordBefore, c.RecordAfter, c.Keep, c.KeepBytes = 0, 0, 0, 0 // retention reads them anew
+		c.RecordBefore, c.RecordAfter, c.Keep, c.KeepEvents, c.KeepBytes = 0, 0, 0, 0, 0 // retention reads them anew
 		if c.Record != store.RecordOff {
 			c.Record = store.RecordContinuous // what is kept of it is decided later
 		}

@@ -74,6 +74,7 @@ type RecordConfig struct {
 	Segment  time.Duration `yaml:"segment" min:"1s" max:"10m"`
 	MaxBytes int64         `yaml:"max_bytes" unit:"bytes" min:"0"`
 	MaxAge   time.Duration `yaml:"max_age" min:"0s"`
+	EventAge time.Duration `yaml:"event_age" min:"0s"`
 	Reserve  int64         `yaml:"reserve" unit:"bytes" min:"0"`
 	Before   time.Duration `yaml:"before" min:"0s" max:"10m"`
 	After    time.Duration `yaml:"after" min:"0s" max:"10m"`
@@ -139,7 +140,7 @@ func DefaultConfig() Config {
 		},
 		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: "off", MaxBatch: 8},
 		Record: RecordConfig{
-			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, Reserve: 2 << 30,
+			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, EventAge: 30 * 24 * time.Hour, Reserve: 2 << 30,
 			Before: 5 * time.Second, After: 10 * time.Second,
 		},
 		Keep: KeepConfig{

@@ -72,7 +72,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	}, upload.Deps{Results: d.records, Blobs: d.blobs, Bus: d.bus, Detector: d.borrow, Log: d.log})
 	d.ledger = d.newLedger()
 	d.retain, err = retain.New(retain.Config{
-		Root: d.folder.Media(), MaxBytes: d.cfg.Record.MaxBytes, MaxAge: d.cfg.Record.MaxAge,
+		Root: d.folder.Media(), MaxBytes: d.cfg.Record.MaxBytes, MaxAge: d.cfg.Record.MaxAge, EventAge: d.cfg.Record.EventAge,
 		Missing: d.space.Missing, Wake: d.space.Evicting(), Policy: d.policy(),
 	}, d.records, d.log, func(segments int, bytes int64) {
 		d.log.Info("old recordings deleted", "segments", segments, "bytes", bytes)

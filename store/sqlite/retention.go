@@ -58,11 +58,21 @@ const unkept = `NOT EXISTS (SELECT 1 FROM keeps k WHERE k.camera_id = segments.c
 func (s *Store) OldestUnkept(ctx context.Context, q store.Oldest) ([]store.Segment, error) {
 	var f filter
 	f.equal("camera_id", q.CameraID)
+	f.from("start_us", q.From)
 	f.before("end_us", q.EndBefore)
 	f.before("start_us", q.EndBefore) // lets the index stop
 	f.add(unkept)
+	if q.Idle != nil {
+		f.add(`NOT EXISTS (SELECT 1 FROM cameras c CROSS JOIN events e WHERE c.id = segments.camera_id AND e.camera_id = segments.camera_id
+			AND e.time_us < segments.end_us + iif(c.record_before_us > 0, c.record_before_us, ?)
+			AND e.time_us > segments.start_us - iif(c.record_after_us > 0, c.record_after_us, ?)
+			AND `+eventsAtPlaces+`)`, q.Idle.Before.Microseconds(), q.Idle.After.Microseconds())
+	}
 	return list(ctx, s.r, scanSegment, "oldest segments", selectSegments+f.where()+` ORDER BY start_us, id LIMIT ?`, append(f.args, clamp(q.Limit))...)
 }
+
+// eventsAtPlaces are the events whose recordings are kept for them.
+const eventsAtPlaces = `(e.kind LIKE 'zone.%' OR e.kind LIKE 'line.%')`
 
 // longestTrack bounds how far back a search for the tracks of a segment looks.
 const longestTrack = 24 * time.Hour
@@ -73,7 +83,7 @@ func (s *Store) IdleSegments(ctx context.Context, q store.Idle) ([]store.Segment
 		AND t.start_us > segments.start_us - ` + fmt.Sprint(longestTrack.Microseconds())
 	if q.Events {
 		happened = `SELECT 1 FROM events e WHERE e.camera_id = ?1 AND e.time_us < segments.end_us + ?2 AND e.time_us > segments.start_us - ?3
-			AND (e.kind LIKE 'zone.%' OR e.kind LIKE 'line.%')`
+			AND ` + eventsAtPlaces
 	}
 	return list(ctx, s.r, scanSegment, "segments without events", selectSegments+` WHERE camera_id = ?1 AND start_us >= ?4 AND end_us < ?5
 		AND `+unkept+` AND NOT EXISTS (`+happened+`) ORDER BY start_us, id LIMIT ?6`,

@@ -230,6 +230,23 @@ func keeps(t *testing.T, s store.Records) {
 	oldest, err = s.OldestUnkept(ctx, store.Oldest{CameraID: "door", EndBefore: noon(), Limit: 10})
 	require.NoError(t, err)
 	require.Empty(t, oldest, "it ends at noon")
+	_, err = s.AddEvent(ctx, store.Event{Kind: "line.crossed", CameraID: "gate", Time: noon().Add(-2 * time.Second)}) // cameras keep 5 s before
+	require.NoError(t, err)
+	_, err = s.AddEvent(ctx, store.Event{Kind: "track.started", CameraID: "door", Time: noon().Add(-30 * time.Second)})
+	require.NoError(t, err)
+	for _, c := range []struct {
+		q    store.Oldest
+		want []store.Segment
+	}{
+		{store.Oldest{Idle: &store.Reach{}}, []store.Segment{first}},
+		{store.Oldest{Idle: &store.Reach{}, CameraID: "gate"}, nil},
+		{store.Oldest{From: noon()}, []store.Segment{gate}},
+	} {
+		c.q.Limit = 10
+		oldest, err = s.OldestUnkept(ctx, c.q)
+		require.NoError(t, err)
+		require.ElementsMatch(t, c.want, oldest, "%+v", c.q)
+	}
 	recorded, err := s.RecordedBytes(ctx)
 	require.NoError(t, err)
 	require.ElementsMatch(t, []store.Recorded{

@@ -15,6 +15,7 @@ type Retention struct {
 	RecordBefore float64 `json:"record_before_s,omitempty" minimum:"0" maximum:"600" example:"5" doc:"Seconds kept before what happens, with record motion or events; 0 takes the default."`
 	RecordAfter  float64 `json:"record_after_s,omitempty" minimum:"0" maximum:"600" example:"10" doc:"Seconds kept after it; 0 takes the default."`
 	KeepDays     float64 `json:"keep_days,omitempty" minimum:"0" maximum:"36500" example:"14" doc:"Age in days at which its recordings go; 0 takes the default."`
+	KeepEvents   float64 `json:"keep_events_days,omitempty" minimum:"0" maximum:"36500" example:"30" doc:"The same for recordings that an event at a zone or a line reaches, where it is more; 0 takes the default."`
 	KeepBytes    int64   `json:"keep_bytes,omitempty" minimum:"0" doc:"Size of all its recordings, above which the oldest go; 0 is no limit of its own."`
 }
 
@@ -22,11 +23,11 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 func (r Retention) put(c *store.Camera) {
 	c.RecordBefore, c.RecordAfter = seconds(r.RecordBefore), seconds(r.RecordAfter)
-	c.Keep, c.KeepBytes = seconds(r.KeepDays*86400), r.KeepBytes
+	c.Keep, c.KeepEvents, c.KeepBytes = seconds(r.KeepDays*86400), seconds(r.KeepEvents*86400), r.KeepBytes
 }
 
 func newRetention(c store.Camera) Retention {
-	return Retention{c.RecordBefore.Seconds(), c.RecordAfter.Seconds(), c.Keep.Seconds() / 86400, c.KeepBytes}
+	return Retention{c.RecordBefore.Seconds(), c.RecordAfter.Seconds(), c.Keep.Seconds() / 86400, c.KeepEvents.Seconds() / 86400, c.KeepBytes}
 }
 
 // KeepRange is a span of time to keep.

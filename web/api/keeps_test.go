@@ -26,11 +26,11 @@ func TestKeeps(t *testing.T) {
 func TestCameraRetention(t *testing.T) {
 	f := newFixture(t)
 	f.camera("door")
-	const settings = `{"name":"Door","url":"rtsp://10.0.0.5/door","record":"events","record_before_s":3.5,"record_after_s":20,"keep_days":14,"keep_bytes":1000000}`
+	const settings = `{"name":"Door","url":"rtsp://10.0.0.5/door","record":"events","record_before_s":3.5,"record_after_s":20,"keep_days":14,"keep_events_days":30,"keep_bytes":1000000}`
 	f.do("PUT", "/cameras/door", settings).want(200)
 	a := f.do("GET", "/cameras/door", "").want(200)
 	for member, want := range map[string]any{
-		"record": "events", "record_before_s": 3.5, "record_after_s": 20.0, "keep_days": 14.0, "keep_bytes": 1e6,
+		"record": "events", "record_before_s": 3.5, "record_after_s": 20.0, "keep_days": 14.0, "keep_events_days": 30.0, "keep_bytes": 1e6,
 	} {
 		require.Equal(t, want, a.get(member), member)
 	}

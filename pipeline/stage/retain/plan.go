@@ -1,6 +1,7 @@
 package retain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -41,9 +42,19 @@ const (
 	// oldest recording on, should the clock be wrong.
 	agePeriod = time.Hour
 	ageStep   = 6 * time.Hour
+	// dayOfAll is how much of everything is kept before recordings of events go for
+	// want of space.
+	dayOfAll = 24 * time.Hour
 	// recordBatch is how many old records go in one transaction.
 	recordBatch = 500
 )
+
+// ages tells apart what has a limit of its own: a camera's recordings, and those of
+// them that no event reaches.
+type ages struct {
+	camera string
+	idle   bool
+}
 
 // ageLimit is up to where a camera's recordings may go by age in a period.
 type ageLimit struct {
@@ -108,24 +119,41 @@ func (r *Retention) byCamera(ctx context.Context, drop dropper) error {
 	return r.dropRecords(ctx, now)
 }
 
+// byAge deletes what is old. What an event reaches may become older than the rest.
 func (r *Retention) byAge(ctx context.Context, c store.Camera, now time.Time, drop dropper) error {
-	keep := c.Keep
-	if keep <= 0 {
-		keep = r.cfg.MaxAge
-	}
+	keep, events := cmp.Or(c.Keep, r.cfg.MaxAge), cmp.Or(c.KeepEvents, r.cfg.EventAge)
 	if keep <= 0 {
 		return nil
 	}
+	if _, err := r.expire(ctx, store.Oldest{CameraID: c.ID, EndBefore: now.Add(-max(keep, events))}, drop); err != nil || events <= keep {
+		return err
+	}
 	before := now.Add(-keep)
+	all, err := r.expire(ctx, store.Oldest{CameraID: c.ID, From: r.spared[c.ID], EndBefore: before, Idle: r.reach()}, drop)
+	if all { // the others are not looked at again until they are old for events
+		r.spared[c.ID] = before.Add(-store.MaxSegment)
+	}
+	return err
+}
+
+func (r *Retention) reach() *store.Reach {
+	return &store.Reach{Before: r.cfg.Policy.Before, After: r.cfg.Policy.After}
+}
+
+// expire deletes the segments that q finds, all of them or as many as age may take
+// in a period.
+func (r *Retention) expire(ctx context.Context, q store.Oldest, drop dropper) (all bool, err error) {
+	q.Limit = batch
+	key := ages{q.CameraID, q.Idle != nil}
 	for {
-		old, err := r.cfg.Policy.Index.OldestUnkept(ctx, store.Oldest{CameraID: c.ID, EndBefore: before, Limit: batch})
+		old, err := r.cfg.Policy.Index.OldestUnkept(ctx, q)
 		if err != nil || len(old) == 0 {
-			return err
+			return err == nil, err
 		}
-		limit, known := r.ages[c.ID]
+		limit, known := r.ages[key]
 		if elapsed := r.cfg.Elapsed(); !known || elapsed-limit.began >= agePeriod {
 			limit = ageLimit{elapsed, old[0].Start.Add(ageStep)}
-			r.ages[c.ID] = limit
+			r.ages[key] = limit
 		}
 		var ids []int64
 		var bytes int64
@@ -137,17 +165,30 @@ func (r *Retention) byAge(ctx context.Context, c store.Camera, now time.Time, dr
 			bytes += s.Bytes
 		}
 		if len(ids) == 0 {
-			return nil
+			return false, nil
 		}
 		if err := drop(ids, bytes, store.GapExpired); err != nil {
-			return err
+			return false, err
 		}
 	}
 }
 
+// next are the next segments to go where there is too much: those without an event
+// that are more than a day old, then the oldest.
+func (r *Retention) next(ctx context.Context, q store.Oldest, spare bool) ([]store.Segment, error) {
+	if spare {
+		idle := q
+		idle.Idle, idle.EndBefore = r.reach(), r.cfg.Now().Add(-dayOfAll)
+		if found, err := r.cfg.Policy.Index.OldestUnkept(ctx, idle); err != nil || len(found) > 0 {
+			return found, err
+		}
+	}
+	return r.cfg.Policy.Index.OldestUnkept(ctx, q)
+}
+
 func (r *Retention) bySize(ctx context.Context, c store.Camera, have int64, drop dropper) error {
 	for c.KeepBytes > 0 && have > c.KeepBytes {
-		old, err := r.cfg.Policy.Index.OldestUnkept(ctx, store.Oldest{CameraID: c.ID, Limit: batch})
+		old, err := r.next(ctx, store.Oldest{CameraID: c.ID, Limit: batch}, cmp.Or(c.KeepEvents, r.cfg.EventAge) > 0)
 		if err != nil || len(old) == 0 {
 			return err
 		}

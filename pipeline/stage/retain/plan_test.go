@@ -1,6 +1,7 @@
 package retain_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,7 +25,8 @@ type site struct {
 	root    string
 	now     time.Time
 	elapsed time.Duration
-	blind   bool // nobody looked at the pictures
+	blind   bool          // nobody looked at the pictures
+	log     time.Duration // age of events; 0: a day
 	n       int
 }
 
@@ -71,7 +73,7 @@ func (s *site) retention(cfg retain.Config) *retain.Retention {
 	cfg.Policy = &retain.Policy{
 		Index: s.records, Before: 5 * time.Second, After: 10 * time.Second,
 		Watched: func(context.Context, string, store.Range) bool { return !s.blind },
-		Keep:    retain.KeepAges{Tracks: 24 * time.Hour, Events: 24 * time.Hour, Reports: 24 * time.Hour, Results: 24 * time.Hour},
+		Keep:    retain.KeepAges{Tracks: 24 * time.Hour, Events: cmp.Or(s.log, 24*time.Hour), Reports: 24 * time.Hour, Results: 24 * time.Hour},
 	}
 	r, err := retain.New(cfg, s.records, slog.New(slog.DiscardHandler), nil)
 	require.NoError(s.t, err)
@@ -106,6 +108,41 @@ func TestLimitsOfACamera(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, gaps, 1)
 	require.Equal(t, store.GapExpired, gaps[0].Reason, "its time stays accounted for")
+}
+
+// TestEventsAreKeptLonger: what an event at a line reaches becomes older than the
+// rest, and goes after it when there is no space.
+func TestEventsAreKeptLonger(t *testing.T) {
+	s := newSite(t)
+	s.log = 1000 * time.Hour
+	s.camera("gate", func(c *store.Camera) { c.KeepEvents = time.Hour }) // less than the rest: counts for nothing
+	for _, id := range []string{"door", "gate"} {
+		s.film(id, 60, time.Hour)
+		for _, ago := range []time.Duration{55 * time.Hour, 30 * time.Hour} {
+			_, err := s.records.AddEvent(t.Context(), store.Event{Kind: "line.crossed", CameraID: id, Time: s.now.Add(30*time.Minute - ago)})
+			require.NoError(t, err)
+		}
+		_, err := s.records.AddEvent(t.Context(), store.Event{Kind: "track.started", CameraID: id, Time: s.now.Add(-50 * time.Hour)})
+		require.NoError(t, err)
+	}
+	cfg := retain.Config{MaxAge: 28 * time.Hour, EventAge: 50 * time.Hour}
+	r := s.retention(cfg)
+	for range 10 { // not more than some hours of each in an hour
+		require.NoError(t, r.Sweep(t.Context()))
+		s.elapsed += time.Hour
+	}
+	require.Equal(t, 30*time.Hour, s.left("door")[0])
+	require.Len(t, s.left("door"), 1+29)
+	require.Equal(t, 29*time.Hour, s.left("gate")[0])
+
+	cfg.MaxBytes = 5500 // no space for all 30 + 29
+	require.NoError(t, s.retention(cfg).Sweep(t.Context()))
+	left := s.left("door")
+	require.Equal(t, 30*time.Hour, left[0], "others are more than a day old")
+	require.Less(t, left[1], 29*time.Hour)
+	cfg.MaxBytes = 1000
+	require.NoError(t, s.retention(cfg).Sweep(t.Context()))
+	require.Less(t, s.left("door")[0], 24*time.Hour, "it goes before what is younger than a day")
 }
 
 func TestKeptRangesStay(t *testing.T) {

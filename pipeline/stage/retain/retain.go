@@ -26,6 +26,7 @@ type Config struct {
 	Root     string        // media folder
 	MaxBytes int64         // of all segments together
 	MaxAge   time.Duration // from the end of a segment
+	EventAge time.Duration // of a segment that an event reaches, where it is more; needs Policy
 	Reserve  int64         // bytes to keep free on the disk
 	Interval time.Duration // between sweeps; 0 takes 10 s
 	// Missing is how many bytes have to go, beside Reserve; nil: none.
@@ -54,7 +55,8 @@ type Retention struct {
 	index   Index
 	log     *slog.Logger
 	deleted func(segments int, bytes int64)
-	ages    map[string]ageLimit  // by camera
+	ages    map[ages]ageLimit
+	spared  map[string]time.Time // by camera: those that began before were spared for their events
 	decided map[string]time.Time // by camera: up to where it is known what is kept
 	failing bool                 // the last sweep failed: its like is not told again
 }
@@ -72,7 +74,7 @@ func New(cfg Config, index Index, log *slog.Logger, deleted func(segments int, b
 	if cfg.Root == "" {
 		return nil, errors.New("keep recordings: no media folder given")
 	}
-	if cfg.MaxBytes < 0 || cfg.MaxAge < 0 || cfg.Reserve < 0 {
+	if cfg.MaxBytes < 0 || cfg.MaxAge < 0 || cfg.EventAge < 0 || cfg.Reserve < 0 {
 		return nil, errors.New("keep recordings: a limit must not be negative")
 	}
 	if cfg.Interval <= 0 {
@@ -90,7 +92,10 @@ func New(cfg Config, index Index, log *slog.Logger, deleted func(segments int, b
 	if deleted == nil {
 		deleted = func(int, int64) {}
 	}
-	return &Retention{cfg: cfg, index: index, log: log, deleted: deleted, ages: map[string]ageLimit{}, decided: map[string]time.Time{}}, nil
+	return &Retention{
+		cfg: cfg, index: index, log: log, deleted: deleted,
+		ages: map[ages]ageLimit{}, spared: map[string]time.Time{}, decided: map[string]time.Time{},
+	}, nil
 }
 
 // Run sweeps at once and then in intervals, until ctx ends. What fails is tried
@@ -197,7 +202,7 @@ func (r *Retention) surplus(ctx context.Context) (ids []int64, bytes int64, err 
 // oldest are the next segments that may go.
 func (r *Retention) oldest(ctx context.Context) ([]store.Segment, error) {
 	if r.cfg.Policy != nil {
-		return r.cfg.Policy.Index.OldestUnkept(ctx, store.Oldest{Limit: batch})
+		return r.next(ctx, store.Oldest{Limit: batch}, r.cfg.EventAge > 0)
 	}
 	return r.index.OldestSegments(ctx, batch)
 }

@@ -1466,6 +1466,12 @@ export interface components {
              * @example 14
              */
             keep_days?: number;
+            /**
+             * Format: double
+             * @description The same for recordings that an event at a zone or a line reaches, where it is more; 0 takes the default.
+             * @example 30
+             */
+            keep_events_days?: number;
             /** @description Files only: whether it starts again at the end. */
             loop: boolean;
             /**
@@ -1589,6 +1595,12 @@ export interface components {
              * @example 14
              */
             keep_days?: number;
+            /**
+             * Format: double
+             * @description The same for recordings that an event at a zone or a line reaches, where it is more; 0 takes the default.
+             * @example 30
+             */
+            keep_events_days?: number;
             /** @description Files only: whether it starts again at the end; default false. */
             loop?: boolean;
             /**
@@ -2719,6 +2731,12 @@ export interface components {
              * @example 14
              */
             keep_days?: number;
+            /**
+             * Format: double
+             * @description The same for recordings that an event at a zone or a line reaches, where it is more; 0 takes the default.
+             * @example 30
+             */
+            keep_events_days?: number;
             /** @description Files only: whether it starts again at the end; default false. */
             loop?: boolean;
             /**
