@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,20 +47,37 @@ func (c backupCommand) Run(ctx context.Context, e *env) error {
 type restoreCommand struct {
 	In   string `arg:"" help:"Backup to restore."`
 	Data string `required:"" placeholder:"DIR" help:"Data folder to make: missing or empty."`
+
+	Config string `placeholder:"FILE" help:"Settings it will run with: a bucket that they name takes the files."`
 }
 
 // Help implements kong.HelpProvider.
 func (restoreCommand) Help() string {
 	return `Checks the backup as a whole before anything is put in place. After an error the
 folder is as it was. Settings in the backup become config.yaml in the folder, for
-detectd run --config.`
+detectd run --config. Models, uploads and results go into the folder, or into the
+bucket that the settings name (storage.blobs), which must belong to no data folder.`
 }
 
 // Run restores a backup.
-func (c restoreCommand) Run(ctx context.Context, e *env) error {
-	s, err := backup.Restore(ctx, c.In, c.Data)
+func (c restoreCommand) Run(ctx context.Context, e *env) (err error) {
+	cfg, err := loadConfig(c.Config)
 	if err != nil {
 		return err
+	}
+	files := backup.Files{Place: cfg.BlobsPlace()}
+	if cfg.BlobsInBucket() {
+		if files.Bucket, err = blob.Open(cfg.Storage.Blobs); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, files.Bucket.Close()) }()
+	}
+	s, err := backup.Restore(ctx, c.In, c.Data, files)
+	if err != nil {
+		return err
+	}
+	if s.Blobs != "" && s.Blobs != files.Place {
+		fmt.Fprintf(e.stderr, "detectd: models, uploads and results were at %s and are at %s now; run with storage.blobs: %s\n", s.Blobs, files.Place, files.Place)
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s: %d files, %s, as of %s\n", c.Data, s.Files, inBytes(s.Bytes), s.Created.Local().Format(time.DateTime))
 	return err

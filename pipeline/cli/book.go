@@ -27,12 +27,12 @@ import (
 
 // withBook opens the models of a data folder, or of the running daemon that
 // owns it, for the time of use.
-func withBook(ctx context.Context, e *env, data string, use func(modelBook) error) error {
+func withBook(ctx context.Context, e *env, c *modelsCommand, use func(modelBook) error) error {
 	var book modelBook
-	local, err := openFolderBook(ctx, e, data)
+	local, err := openFolderBook(ctx, e, c)
 	switch {
 	case errors.Is(err, store.ErrLocked):
-		book, err = openDaemonBook(ctx, e, data)
+		book, err = openDaemonBook(ctx, e, c.Data)
 	case err == nil:
 		book = local
 	}
@@ -51,7 +51,7 @@ type folderBook struct {
 	runtime *ort.Runtime
 }
 
-func openFolderBook(ctx context.Context, e *env, data string) (b *folderBook, err error) {
+func openFolderBook(ctx context.Context, e *env, c *modelsCommand) (b *folderBook, err error) {
 	b = &folderBook{}
 	defer func() {
 		if err != nil {
@@ -59,18 +59,26 @@ func openFolderBook(ctx context.Context, e *env, data string) (b *folderBook, er
 		}
 	}()
 	log := e.logger("warn", "text")
-	if b.folder, err = folder.Open(data); err != nil {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return b, err
+	}
+	if b.folder, err = folder.Open(c.Data); err != nil {
 		return b, err
 	}
 	if b.records, err = sqlite.Open(ctx, b.folder.DB(), log); err != nil {
 		return b, err
 	}
-	if err := blobsAt(ctx, b.folder, daemon.DefaultConfig()); err != nil {
-		return b, fmt.Errorf("%w; do this while detectd runs", err)
+	if err := blobsAt(ctx, b.folder, cfg); err != nil {
+		return b, fmt.Errorf("%w; name the settings that say so with --config, or do this while detectd runs", err)
 	}
-	files, err := blob.Open(b.folder.BlobsURL())
+	files, err := blob.Open(cfg.BlobsURL(b.folder))
 	if err != nil {
 		return b, err
+	}
+	files.SpoolTo(b.folder.Temp())
+	if err := files.Bind(ctx, b.folder.ID()); err != nil {
+		return b, errors.Join(err, files.Close())
 	}
 	b.blobs = garbage.New(garbage.Config{}, files, b.records, log)
 	library, err := ort.FindLibrary("")

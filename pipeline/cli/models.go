@@ -27,6 +27,8 @@ import (
 type modelsCommand struct {
 	Data string `default:"data" placeholder:"DIR" help:"Data folder (${default}). A running detectd that owns it is asked instead."`
 
+	Config string `placeholder:"FILE" help:"Settings of that detectd, where they say that files are in a bucket."`
+
 	List           modelsListCommand     `cmd:"" help:"List all models with their versions."`
 	Diff           modelsDiffCommand     `cmd:"" help:"Say what differs between two versions."`
 	Show           modelsShowCommand     `cmd:"" help:"Show a model: source, licence, contract."`
@@ -64,7 +66,7 @@ func (c modelsShowCommand) Run(ctx context.Context, e *env, parent *modelsComman
 	if err != nil {
 		return usageError{err}
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		models, err := b.List(ctx)
 		if err != nil {
 			return err
@@ -220,7 +222,7 @@ func (c modelsAddCommand) Run(ctx context.Context, e *env, parent *modelsCommand
 	if err != nil {
 		return usageError{err}
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		v, err := b.Add(ctx, registry.New{
 			Name: name, Description: c.Description, Licence: c.Licence, Source: c.Source,
 			Family: c.Family, Contract: contract,
@@ -271,7 +273,7 @@ func (c modelsRemoveCommand) Run(ctx context.Context, e *env, parent *modelsComm
 	if err != nil {
 		return usageError{err}
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		if err := b.Remove(ctx, ref.Model, ref.Version); err != nil {
 			return err
 		}

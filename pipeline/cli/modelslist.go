@@ -21,7 +21,7 @@ type modelsListCommand struct {
 
 // Run lists the models.
 func (c modelsListCommand) Run(ctx context.Context, e *env, parent *modelsCommand) error {
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		models, err := b.List(ctx)
 		if err != nil {
 			return err
@@ -77,7 +77,7 @@ func (c modelsDiffCommand) Run(ctx context.Context, e *env, parent *modelsComman
 		}
 		refs[i] = ref
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		models, err := b.List(ctx)
 		if err != nil {
 			return err

@@ -57,7 +57,7 @@ func (c modelsPullCommand) Run(ctx context.Context, e *env, parent *modelsComman
 	if err != nil {
 		return usageError{err}
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		models, err := b.List(ctx)
 		if err != nil {
 			return err

@@ -75,7 +75,7 @@ func (c modelsQuantizeCommand) Run(ctx context.Context, e *env, parent *modelsCo
 	if err != nil {
 		return usageError{err}
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		v, data, err := b.File(ctx, ref)
 		if err != nil {
 			return err

@@ -105,6 +105,9 @@ func (c Config) BlobsURL(f *folder.Folder) string {
 	return c.Storage.Blobs
 }
 
+// BlobsInBucket says whether they are outside of the data folder.
+func (c Config) BlobsInBucket() bool { return c.Storage.Blobs != blobsFile }
+
 // BlobsPlace is storage.blobs without the way to get there.
 func (c Config) BlobsPlace() string {
 	place, _, _ := strings.Cut(c.Storage.Blobs, "?")

@@ -71,7 +71,8 @@ type Summary struct {
 	Head
 	Files   int
 	Bytes   int64
-	Skipped int // recordings that retention deleted meanwhile; their rows are left out
+	Blobs   string // where the blobs were, as sqlite.Store.SetBlobs was told; only of a restored one
+	Skipped int    // recordings that retention deleted meanwhile; their rows are left out
 }
 
 // Options of Write.

@@ -137,7 +137,7 @@ func TestThereAndBack(t *testing.T) {
 	for _, media := range []bool{true, false} {
 		out, wrote := backUp(t, w, Options{Media: media, Config: config, Version: "1.2.3"})
 		dir := filepath.Join(t.TempDir(), "a", "new")
-		read, err := Restore(ctx, out, dir)
+		read, err := Restore(ctx, out, dir, Files{Place: "file"})
 		require.NoError(t, err)
 		require.Equal(t, wrote, read)
 		require.Equal(t, w.folder.ID(), read.Folder)
@@ -204,7 +204,7 @@ func TestUnderLoad(t *testing.T) {
 		sureEvents, sureKept := events.Load(), kept.Load()
 		out, _ := backUp(t, w, Options{Media: true})
 		dir := filepath.Join(t.TempDir(), "new")
-		_, err := Restore(t.Context(), out, dir)
+		_, err := Restore(t.Context(), out, dir, Files{Place: "file"})
 		require.NoError(t, err)
 		r := open(t, dir)
 		requireWhole(t, r)
@@ -262,7 +262,7 @@ func TestRecordingsThatGoMeanwhile(t *testing.T) {
 	out, s := backUp(t, w, Options{Media: true})
 	require.Equal(t, 1, s.Skipped)
 	dir := filepath.Join(t.TempDir(), "new")
-	_, err := Restore(t.Context(), out, dir)
+	_, err := Restore(t.Context(), out, dir, Files{Place: "file"})
 	require.NoError(t, err)
 	requireWhole(t, open(t, dir))
 }
@@ -271,13 +271,13 @@ func TestRestoreRefusesFolders(t *testing.T) {
 	out, _ := backUp(t, newWorld(t), Options{})
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "letter"), nil, 0o600))
-	_, err := Restore(t.Context(), out, dir)
+	_, err := Restore(t.Context(), out, dir, Files{Place: "file"})
 	require.EqualError(t, err, fmt.Sprintf("restore: %q holds %q; name an empty folder", dir, "letter"))
 	require.NoDirExists(t, filepath.Join(dir, stagingDir))
 
 	dir = t.TempDir() // what a restore that was killed leaves
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, stagingDir, "blobs"), 0o700))
-	_, err = Restore(t.Context(), out, dir)
+	_, err = Restore(t.Context(), out, dir, Files{Place: "file"})
 	require.NoError(t, err)
 	open(t, dir)
 }
@@ -296,7 +296,7 @@ func TestDamage(t *testing.T) {
 	try := func(content []byte, what string) error {
 		require.NoError(t, os.WriteFile(bad, content, 0o600))
 		dir := filepath.Join(t.TempDir(), "new")
-		s, err := Restore(t.Context(), bad, dir)
+		s, err := Restore(t.Context(), bad, dir, Files{Place: "file"})
 		if err == nil {
 			require.Equal(t, want.Files, s.Files, what)
 			require.Equal(t, want.Bytes, s.Bytes, what)
@@ -349,12 +349,12 @@ func TestRestoreRefusesArchives(t *testing.T) {
 				require.NoError(t, err)
 			}
 			require.NoError(t, errors.Join(w.Close(), file.Close()))
-			_, err = Restore(t.Context(), in, dir)
+			_, err = Restore(t.Context(), in, dir, Files{Place: "file"})
 			require.ErrorContains(t, err, c.want)
 			require.NoDirExists(t, dir)
 		})
 	}
-	_, err := Restore(t.Context(), filepath.Join(t.TempDir(), "none"), t.TempDir())
+	_, err := Restore(t.Context(), filepath.Join(t.TempDir(), "none"), t.TempDir(), Files{Place: "file"})
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
@@ -371,7 +371,7 @@ func TestRecordingsLeftOutAreInTheLedger(t *testing.T) {
 	require.NoError(t, err)
 	out, _ := backUp(t, w, Options{})
 	dir := filepath.Join(t.TempDir(), "new")
-	_, err = Restore(ctx, out, dir)
+	_, err = Restore(ctx, out, dir, Files{Place: "file"})
 	require.NoError(t, err)
 	c, err := open(t, dir).records.Coverage(ctx, "door", store.Range{})
 	require.NoError(t, err)

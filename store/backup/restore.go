@@ -13,9 +13,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"detectd/store"
+	"detectd/store/blob"
 	"detectd/store/folder"
 	"detectd/store/sqlite"
 )
@@ -29,11 +31,18 @@ const stagingDir = ".restoring"
 // maxJSON bounds what is read into memory.
 const maxJSON = 1 << 30
 
+// Files says where a restored data folder has its blobs.
+type Files struct {
+	Bucket *blob.Store // nil: in the folder
+	Place  string      // what the database is told of it, see sqlite.Store.SetBlobs
+}
+
 // Restore makes the folder dir, which must be missing or empty, the data folder
 // that the backup in was made of. Every file is checked against the manifest, and
 // the database by itself, before any is put in place; after an error the folder
-// is as it was. The new data folder has an id of its own.
-func Restore(ctx context.Context, in, dir string) (s Summary, err error) {
+// is as it was. The new data folder has an id of its own. A bucket that is to take
+// the blobs must belong to no data folder; after an error it may hold some of them.
+func Restore(ctx context.Context, in, dir string, files Files) (s Summary, err error) {
 	file, err := os.Open(in)
 	if err != nil {
 		return s, fmt.Errorf("restore: %w", err)
@@ -56,7 +65,7 @@ func Restore(ctx context.Context, in, dir string) (s Summary, err error) {
 	if err := errors.Join(os.RemoveAll(staging), os.MkdirAll(staging, 0o700)); err != nil {
 		return s, fmt.Errorf("restore: %w", err)
 	}
-	r := &restorer{staging: staging, found: map[string]entry{}}
+	r := &restorer{staging: staging, files: files, found: map[string]entry{}}
 	if err := r.read(ctx, file); err != nil {
 		return s, fmt.Errorf("restore %q: %w", in, err)
 	}
@@ -85,6 +94,7 @@ func requireEmpty(dir string) (exists bool, err error) {
 
 type restorer struct {
 	staging string
+	files   Files
 	found   map[string]entry // files read so far
 	folders []string         // made in staging, to be synced
 	summary Summary
@@ -253,8 +263,16 @@ func (r *restorer) place(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(db.Rebind(ctx, id), db.Close()); err != nil {
+	if r.summary.Blobs, err = db.BlobsPlace(ctx); err != nil {
 		return err
+	}
+	if err := errors.Join(db.Rebind(ctx, id), db.SetBlobs(ctx, r.files.Place), db.Close()); err != nil {
+		return err
+	}
+	if r.files.Bucket != nil {
+		if err := r.fill(ctx, id); err != nil {
+			return err
+		}
 	}
 	for _, f := range append(r.folders, r.staging) {
 		if err := syncDir(f); err != nil {
@@ -280,4 +298,38 @@ func (r *restorer) place(ctx context.Context, dir string) error {
 		return err
 	}
 	return errors.Join(os.Remove(r.staging), syncDir(dir))
+}
+
+// fill moves the blobs into the bucket, which belongs to the new data folder then.
+func (r *restorer) fill(ctx context.Context, id string) error {
+	bucket := r.files.Bucket
+	owner, err := bucket.Owner(ctx)
+	if err != nil {
+		return err
+	}
+	if owner != "" {
+		return fmt.Errorf("the bucket for its files belongs to data folder %.36q already; name an empty bucket or prefix", owner)
+	}
+	bucket.SpoolTo(r.staging)
+	blobs := filepath.Join(r.staging, filepath.FromSlash(blobsDir))
+	err = filepath.WalkDir(blobs, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		address, _, err := bucket.Put(ctx, file)
+		if err == nil && address != e.Name() {
+			err = fmt.Errorf("%w: %s is not what its name says", ErrDamaged, e.Name())
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.folders = slices.DeleteFunc(r.folders, func(dir string) bool { return strings.HasPrefix(dir+"/", blobs+"/") })
+	return errors.Join(bucket.Bind(ctx, id), os.RemoveAll(blobs))
 }

@@ -41,6 +41,8 @@ type driver interface {
 	place(ctx context.Context, spooled *os.File, address string) error
 	// each shows all objects that may be blobs.
 	each(ctx context.Context, show func(key string, size int64) error) error
+	// owner is the id of the data folder that the store is tied to, "" for none.
+	owner(ctx context.Context) (string, error)
 	// bind ties the store to the data folder with this id.
 	bind(ctx context.Context, id string) error
 }
@@ -109,6 +111,15 @@ func (s *Store) Bind(ctx context.Context, id string) error {
 		return fmt.Errorf("bind blob store to its data folder: %w", err)
 	}
 	return nil
+}
+
+// Owner is the id of the data folder that a bucket is tied to, "" for none yet, and
+// for a folder, which is part of its data folder.
+func (s *Store) Owner(ctx context.Context) (id string, err error) {
+	if id, err = s.driver.owner(ctx); err != nil {
+		return "", fmt.Errorf("look whom the blob store belongs to: %w", err)
+	}
+	return id, nil
 }
 
 // Put implements store.Blobs. The blob is streamed: memory does not grow with it.

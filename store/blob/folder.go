@@ -90,6 +90,9 @@ func (f *folder) each(ctx context.Context, show func(key string, size int64) err
 	return nil
 }
 
+// owner implements driver.
+func (f *folder) owner(context.Context) (string, error) { return "", nil }
+
 // bind implements driver: a folder of blobs is part of its data folder.
 func (f *folder) bind(context.Context, string) error { return nil }
 

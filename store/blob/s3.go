@@ -1,7 +1,9 @@
 package blob
 
 import (
+	"bytes"
 	"context"
+	"crypto/md5" //nolint:gosec // see hasMD5
 	"errors"
 	"fmt"
 	"io"
@@ -75,19 +77,39 @@ func openS3(ctx context.Context, u *url.URL) (*Store, error) {
 	return &Store{bucket: b, driver: bucket{b}}, nil
 }
 
-// place implements driver. An object of the same name and size is not sent again.
+// place implements driver. An object of the same name and size is not sent again,
+// unless the server knows that its content is another.
 func (b bucket) place(ctx context.Context, spooled *os.File, address string) error {
 	info, err := spooled.Stat()
 	if err != nil {
 		return err
 	}
 	if there, err := b.Attributes(ctx, key(address)); err == nil && there.Size == info.Size() {
-		return nil
+		same, err := hasMD5(spooled, there.MD5)
+		if err != nil || same {
+			return err
+		}
 	}
 	if _, err := spooled.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	return b.Upload(ctx, key(address), spooled, &blob.WriterOptions{ContentType: "application/octet-stream"})
+}
+
+// hasMD5 says whether a file has that sum; true where the sum is not known, as of
+// objects that were sent in parts.
+func hasMD5(file io.ReadSeeker, sum []byte) (bool, error) {
+	if len(sum) == 0 {
+		return true, nil
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	hash := md5.New() //nolint:gosec // finds damage, nothing is secured by it
+	if _, err := io.Copy(hash, file); err != nil {
+		return false, err
+	}
+	return bytes.Equal(hash.Sum(nil), sum), nil
 }
 
 // each implements driver.
@@ -106,13 +128,22 @@ func (b bucket) each(ctx context.Context, show func(key string, size int64) erro
 	}
 }
 
+// owner implements driver.
+func (b bucket) owner(ctx context.Context) (string, error) {
+	id, err := b.ReadAll(ctx, ownerKey)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return "", nil
+	}
+	return string(id), err
+}
+
 // bind implements driver.
 func (b bucket) bind(ctx context.Context, id string) error {
-	bound, err := b.ReadAll(ctx, ownerKey)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	bound, err := b.owner(ctx)
+	if err == nil && bound == "" {
 		return b.WriteAll(ctx, ownerKey, []byte(id), nil)
 	}
-	if err == nil && string(bound) != id {
+	if err == nil && bound != id {
 		return fmt.Errorf("the bucket belongs to data folder %.36q, this is %s; use another bucket or prefix", bound, id)
 	}
 	return err

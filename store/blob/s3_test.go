@@ -1,7 +1,10 @@
 package blob_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -12,9 +15,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	cloud "gocloud.dev/blob"
 
 	"detectd/store"
+	"detectd/store/backup"
 	"detectd/store/blob"
+	"detectd/store/folder"
+	"detectd/store/sqlite"
 	"detectd/store/storetest"
 )
 
@@ -128,6 +135,73 @@ func TestS3Layout(t *testing.T) {
 	defer func() { require.NoError(t, reader.Close()) }()
 	_, _, err = reader.Put(t.Context(), strings.NewReader("x"))
 	require.ErrorContains(t, err, "for reading only")
+}
+
+// TestRestoreIntoABucket: the blobs of a backup go into a bucket, which belongs to
+// the new data folder then, and to no other.
+func TestRestoreIntoABucket(t *testing.T) {
+	endpoint, credentials, _ := startS3(t, "blobs")
+	f, err := folder.Open(filepath.Join(t.TempDir(), "data"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	records, err := sqlite.Open(t.Context(), f.DB(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, records.Close()) }()
+	files := openS3(t, f.BlobsURL())
+	address, size, err := files.Put(t.Context(), strings.NewReader("a result"))
+	require.NoError(t, err)
+	require.NoError(t, records.PutResult(t.Context(), store.Result{ID: "r", SHA256: address, Bytes: size, State: store.ResultDone}))
+	out := filepath.Join(t.TempDir(), "out.tar")
+	_, err = backup.Write(t.Context(), f, files, out, backup.Options{})
+	require.NoError(t, err)
+
+	bucket := openS3(t, fmt.Sprintf("s3://blobs/site?endpoint=%s&credentials=%s", endpoint, credentials))
+	to := backup.Files{Bucket: bucket, Place: "s3://blobs/site"}
+	dir := filepath.Join(t.TempDir(), "restored")
+	_, err = backup.Restore(t.Context(), out, dir, to)
+	require.NoError(t, err)
+	got, _, err := bucket.Open(t.Context(), address)
+	require.NoError(t, err)
+	content, err := io.ReadAll(got)
+	require.NoError(t, errors.Join(err, got.Close()))
+	require.Equal(t, "a result", string(content))
+	require.NoDirExists(t, filepath.Join(dir, "blobs"))
+	restored, _, err := folder.Beside(dir)
+	require.NoError(t, err)
+	require.NoError(t, bucket.Bind(t.Context(), restored.ID()))
+	db, err := sqlite.Inspect(t.Context(), restored.DB())
+	require.NoError(t, err)
+	place, err := db.BlobsPlace(t.Context())
+	require.NoError(t, errors.Join(err, db.Close()))
+	require.Equal(t, to.Place, place)
+
+	other := filepath.Join(t.TempDir(), "other")
+	_, err = backup.Restore(t.Context(), out, other, to)
+	require.ErrorContains(t, err, "belongs to data folder")
+	require.NoDirExists(t, other)
+}
+
+// TestS3HealsDamage: putting a blob again mends an object that has become another
+// of the same size.
+func TestS3HealsDamage(t *testing.T) {
+	endpoint, credentials, _ := startS3(t, "blobs")
+	url := fmt.Sprintf("s3://blobs?endpoint=%s&credentials=%s", endpoint, credentials)
+	b := openS3(t, url)
+	address, _, err := b.Put(t.Context(), strings.NewReader("hello"))
+	require.NoError(t, err)
+	t.Setenv("AWS_ACCESS_KEY_ID", accessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secretKey)
+	raw, err := cloud.OpenBucket(t.Context(), "s3://blobs?region=us-east-1&use_path_style=true&endpoint="+endpoint)
+	require.NoError(t, err)
+	require.NoError(t, raw.WriteAll(t.Context(), address[:2]+"/"+address, []byte("jello"), nil))
+	require.NoError(t, raw.Close())
+	_, _, err = b.Put(t.Context(), strings.NewReader("hello"))
+	require.NoError(t, err)
+	got, _, err := b.Open(t.Context(), address)
+	require.NoError(t, err)
+	content, err := io.ReadAll(got)
+	require.NoError(t, errors.Join(err, got.Close()))
+	require.Equal(t, "hello", string(content))
 }
 
 func TestS3Refuses(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // Inspection is a database that is looked at as it is: its schema stays, and so
-// does the process that may own it. Only Forget and Rebind change something; they
+// does the process that may own it. Only Forget, Rebind and SetBlobs change something; they
 // are for copies and for databases that nobody else has open.
 type Inspection struct{ db *sql.DB }
 
@@ -181,6 +181,11 @@ func (i *Inspection) Rebind(ctx context.Context, folder string) error {
 	return i.change(ctx, "bind database to its folder", func(tx *sql.Tx) error {
 		return (&Store{}).setMeta(ctx, tx, "folder", folder)
 	})
+}
+
+// SetBlobs notes where the blobs are, see Store.SetBlobs.
+func (i *Inspection) SetBlobs(ctx context.Context, place string) error {
+	return i.change(ctx, "note place of blobs", func(tx *sql.Tx) error { return (&Store{}).setMeta(ctx, tx, "blobs", place) })
 }
 
 // Newest is the number of the newest migration that this program knows.
