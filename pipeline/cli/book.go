@@ -77,7 +77,11 @@ func openFolderBook(ctx context.Context, e *env, c *modelsCommand) (b *folderBoo
 		return b, err
 	}
 	files.SpoolTo(b.folder.Temp())
-	if err := files.Bind(ctx, b.folder.ID()); err != nil {
+	err = files.Bind(ctx, b.folder.ID())
+	if err == nil {
+		err = b.records.SetBlobs(ctx, cfg.BlobsPlace())
+	}
+	if err != nil {
 		return b, errors.Join(err, files.Close())
 	}
 	b.blobs = garbage.New(garbage.Config{}, files, b.records, log)

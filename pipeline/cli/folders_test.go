@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -33,4 +34,13 @@ func TestFilesElsewhere(t *testing.T) {
 		require.Contains(t, stderr, "the files of this data folder are at s3://bucket/site, not at file", args)
 	}
 	require.NoFileExists(t, out)
+
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	code, _, stderr = command(t, "models", "list", "--data", fresh)
+	require.Zero(t, code, stderr)
+	db, err := sqlite.Inspect(t.Context(), filepath.Join(fresh, "detectd.db"))
+	require.NoError(t, err)
+	place, err := db.BlobsPlace(t.Context())
+	require.NoError(t, errors.Join(err, db.Close()))
+	require.Equal(t, "file", place, "also what no daemon has used yet says where its files are")
 }
