@@ -31,10 +31,14 @@ type Manager struct {
 	running map[string]*running
 }
 
-// running is a camera with its worker; the worker is nil while it is disabled.
+// running is a camera with its worker; the worker is nil while it is disabled, or
+// cannot be made.
 type running struct {
 	camera store.Camera
 	worker *Worker
+	failed string // why it cannot be made
+	tries  int    // how often that was tried
+	next   time.Time
 	since  time.Time
 	rates  rates // owned by Run's goroutine
 	stop   func()
@@ -79,7 +83,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			m.reconcile(ctx)
 		case now := <-second.C:
 			m.health(now)
-			if now.Sub(last) >= m.resync {
+			if now.Sub(last) >= m.resync || m.anyDue(now) {
 				last = now
 				m.reconcile(ctx)
 			}
@@ -100,7 +104,7 @@ func (m *Manager) reconcile(ctx context.Context) {
 	for _, c := range cameras {
 		wanted[c.ID] = true
 		old := m.get(c.ID)
-		if old != nil && !needsRestart(old.camera, c) {
+		if old != nil && !needsRestart(old.camera, c) && !old.due(time.Now()) {
 			continue
 		}
 		if old != nil {
@@ -148,8 +152,7 @@ func (m *Manager) start(ctx context.Context, c store.Camera) {
 	if c.Enabled {
 		w, err := NewWorker(c, m.deps)
 		if err != nil {
-			m.log.Error("start camera", "camera", c.ID, "error", err)
-			m.forget(c.ID) // an ended worker must not look like a running one: the next look tries again
+			m.failed(r, err)
 			return
 		}
 		workerCtx, cancel := context.WithCancel(ctx)
@@ -168,6 +171,32 @@ func (m *Manager) start(ctx context.Context, c store.Camera) {
 	if r.worker == nil {
 		m.deps.State(r.status())
 	}
+}
+
+// failed takes r, whose worker cannot be made, in place of what ran before: the
+// camera is tried again in a while, its record being as it may.
+func (m *Manager) failed(r *running, err error) {
+	r.failed, r.tries = err.Error(), 1
+	old := m.get(r.camera.ID)
+	if old != nil && old.failed != "" {
+		r.since, r.tries = old.since, old.tries+1
+	}
+	wait := m.deps.Retry.upTo(m.deps.Retry.MaxSlow, r.tries)
+	r.next = time.Now().Add(wait)
+	m.log.Error("start camera", "camera", r.camera.ID, "error", err, "retry_in", wait)
+	m.mu.Lock()
+	m.running[r.camera.ID] = r
+	m.mu.Unlock()
+	if old == nil || old.failed != r.failed {
+		m.deps.State(r.status())
+	}
+}
+
+// due says that a camera that could not be started is to be tried again.
+func (r *running) due(now time.Time) bool { return r.failed != "" && !now.Before(r.next) }
+
+func (m *Manager) anyDue(now time.Time) bool {
+	return slices.ContainsFunc(m.all(), func(r *running) bool { return r.due(now) })
 }
 
 func (m *Manager) stopAll() {
@@ -236,6 +265,9 @@ func (m *Manager) DroppedByStore(cameraID string, n int) {
 }
 
 func (r *running) status() pipeline.Status {
+	if r.failed != "" {
+		return pipeline.Status{CameraID: r.camera.ID, State: pipeline.StateFailed, Reason: r.failed, Since: r.since, NextTry: r.next}
+	}
 	if r.worker == nil {
 		return pipeline.Status{CameraID: r.camera.ID, State: pipeline.StateDisabled, Since: r.since}
 	}

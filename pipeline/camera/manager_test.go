@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -46,7 +47,7 @@ func TestCameraThatCannotStartIsTriedAgain(t *testing.T) {
 	works := func() bool {
 		m.reconcile(t.Context())
 		r := m.get("door")
-		if r == nil {
+		if r.worker == nil {
 			return false
 		}
 		select {
@@ -57,9 +58,23 @@ func TestCameraThatCannotStartIsTriedAgain(t *testing.T) {
 		}
 	}
 	require.False(t, works())
-	require.Empty(t, m.Statuses())
+	first, ok := m.Status("door")
+	require.True(t, ok)
+	require.Equal(t, pipeline.StateFailed, first.State)
+	require.Contains(t, first.Reason, "its folder cannot be made")
+	require.False(t, works())
+	require.Equal(t, first.NextTry, m.get("door").next, "not before its time")
+	again := func() { m.get("door").next = time.Now() }
+	again()
+	require.True(t, m.anyDue(time.Now()))
+	require.False(t, works())
+	second, _ := m.Status("door")
+	require.Equal(t, first.Since, second.Since)
+	require.Equal(t, 2, m.get("door").tries)
 	broken["one"] = false
-	require.True(t, works(), "at the next look, with the record as it was")
+	again()
+	require.True(t, works(), "with the record as it was")
+	require.False(t, m.anyDue(time.Now()))
 
 	broken["two"] = true
 	(*records)[0].URL = "two"

@@ -21,11 +21,19 @@ func (w *Worker) Status() pipeline.Status {
 		Decode: w.decodeDrops.Load(), Corrupt: w.corrupt.Load(), Stale: w.stale.Load(),
 		Failed: w.failed.Load(), Record: w.recDrops.Load(), Store: w.storeDrops.Load(),
 	}
-	s.Recording = w.camera.Record != store.RecordOff && s.State == pipeline.StateRunning && s.RecordError == ""
+	flowing := w.flowing.Load()
+	// What is recorded does not wait for the decoder, and neither does the news of it.
+	s.Recording = w.camera.Record != store.RecordOff && flowing != 0 && s.RecordError == ""
+	if s.State == pipeline.StateConnecting && flowing != 0 && time.Since(time.Unix(0, flowing)) > pictureWait {
+		s.Reason = "video arrives, but no picture of it has been decoded"
+	}
 	s.Model, s.ModelVersion = assigned.Ref.Model, assigned.Ref.Version
 	s.ModelRevision, s.ModelError = assigned.Revision, assigned.Err
 	return s
 }
+
+// pictureWait is how long after its first unit a stream may be without a picture.
+const pictureWait = 5 * time.Second
 
 // DroppedByStore counts annotations that could not be stored.
 func (w *Worker) DroppedByStore(n int) { w.storeDrops.Add(uint64(n)) }

@@ -30,6 +30,10 @@ func (r Retry) wait(state pipeline.State, attempt int) time.Duration {
 	case pipeline.StateAuth, pipeline.StateBadURL, pipeline.StateNoVideo, pipeline.StateCodec, pipeline.StateNotFound:
 		limit = r.MaxSlow
 	}
+	return r.upTo(limit, attempt)
+}
+
+func (r Retry) upTo(limit time.Duration, attempt int) time.Duration {
 	d := r.Min
 	for range min(attempt, 20) {
 		d += d / 2
@@ -43,7 +47,7 @@ func (r Retry) wait(state pipeline.State, attempt int) time.Duration {
 func (w *Worker) supervise(ctx context.Context) {
 	w.awaitModel(ctx)
 	for attempt := 0; ctx.Err() == nil; attempt++ {
-		before := w.frames.Load()
+		before := w.units.Load()
 		err := w.runSource(ctx)
 		if ctx.Err() != nil {
 			return
@@ -54,7 +58,7 @@ func (w *Worker) supervise(ctx context.Context) {
 			<-ctx.Done()
 			return
 		}
-		if w.frames.Load() > before {
+		if w.units.Load() > before {
 			attempt = 0
 		}
 		wait := w.deps.Retry.wait(state, attempt)
@@ -98,6 +102,7 @@ func (w *Worker) runSource(ctx context.Context) error {
 	w.setOver(false)
 	err = source.Run(ctx, w)
 	w.setOver(true)
+	w.flowing.Store(0)
 	if ctx.Err() != nil {
 		return err
 	}
@@ -134,6 +139,9 @@ func (w *Worker) Format(f pipeline.Format) {
 func (w *Worker) Unit(u pipeline.Unit) {
 	w.timeline.place(&u)
 	w.units.Add(1)
+	if w.flowing.Load() == 0 {
+		w.flowing.Store(time.Now().UnixNano())
+	}
 	w.bytes.Add(uint64(u.Bytes()))
 	for _, t := range w.taps {
 		t.Unit(u)

@@ -117,6 +117,7 @@ type Worker struct {
 	decodeDrops, corrupt, stale, failed, recDrops atomic.Uint64
 	storeDrops, idleFrames                        atomic.Uint64
 	held                                          atomic.Int64    // units kept undecoded
+	flowing                                       atomic.Int64    // since when units come, in Unix ns; 0: they do not
 	asked                                         [2]atomic.Int64 // when the newest frame was last asked for, in Unix ns
 
 	mu     sync.Mutex // guards what follows

@@ -27,7 +27,11 @@ export const STATES: Record<State, Words> = {
 
 const UNKNOWN: Words = { tone: "off", title: "No status yet", advice: "detectd has not reported on this camera yet." };
 
-export function wordsOf(status: Pick<Status, "state"> | undefined): Words {
+/** What arrives is recorded, whether it can be decoded or not. */
+const UNDECODED: Words = { tone: "busy", title: "Recorded, not decoded", advice: "The video is kept, but nothing is detected in it." };
+
+export function wordsOf(status: (Pick<Status, "state"> & Partial<Pick<Status, "recording">>) | undefined): Words {
+  if (status?.recording && status.state === "connecting") return UNDECODED;
   return status ? (STATES[status.state] ?? UNKNOWN) : UNKNOWN;
 }
 
