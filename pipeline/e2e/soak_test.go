@@ -186,7 +186,17 @@ func (s *soak) sizes(t *testing.T) sizes {
 	}
 	s.get(t, "/system", &system)
 	proc := fmt.Sprintf("/proc/%d/", s.command.Process.Pid)
+	now := sizes{goroutines: system.Goroutines, kib: procNumber(t, proc+"status", "RssAnon:")}
+	now.mapped = procNumber(t, proc+"status", "VmRSS:") - now.kib
 	files, err := os.ReadDir(proc + "fd")
 	require.NoError(t, err)
-	return sizes{system.Goroutines, int64(len(files)), procNumber(t, proc+"status", "VmRSS:")}
+	series := filepath.Join(s.dir, "series") + "/"
+	for _, f := range files {
+		if name, _ := os.Readlink(proc + "fd/" + f.Name()); strings.HasPrefix(name, series) { // it may have been closed
+			now.tables++
+		} else {
+			now.files++
+		}
+	}
+	return now
 }
