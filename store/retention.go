@@ -47,4 +47,7 @@ type Recorded struct {
 // Results count from when they were done; those that are queued or running stay.
 type Old struct {
 	Tracks, Events, Reports, Results time.Time
+	// ResultBytes is how large the files of all results may be, above which the
+	// oldest go; 0 keeps them all.
+	ResultBytes int64
 }

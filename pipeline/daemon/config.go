@@ -87,6 +87,8 @@ type KeepConfig struct {
 	Events      time.Duration `yaml:"events" min:"0s"`
 	Reports     time.Duration `yaml:"reports" min:"0s"`
 	Results     time.Duration `yaml:"results" min:"0s"`
+	// ResultsBytes bounds the files of all results; 0 is no limit.
+	ResultsBytes int64 `yaml:"results_bytes" unit:"bytes" min:"0"`
 }
 
 // StorageConfig is the section storage.
@@ -148,7 +150,7 @@ func DefaultConfig() Config {
 		},
 		Keep: KeepConfig{
 			Annotations: 7 * 24 * time.Hour, Tracks: 90 * 24 * time.Hour, Events: 365 * 24 * time.Hour, Reports: 5 * 365 * 24 * time.Hour,
-			Results: 90 * 24 * time.Hour,
+			Results: 90 * 24 * time.Hour, ResultsBytes: 20 << 30,
 		},
 		Storage: StorageConfig{Blobs: blobsFile},
 		Space:   SpaceConfig{Evict: 10, Refuse: 5, Stop: 2, Most: 20 << 30},

@@ -76,7 +76,7 @@ func (d *Daemon) newLedger() *ledger.Stage {
 func (d *Daemon) policy() *retain.Policy {
 	return &retain.Policy{
 		Index: d.records, Before: d.cfg.Record.Before, After: d.cfg.Record.After,
-		Keep: retain.KeepAges{Tracks: d.cfg.Keep.Tracks, Events: d.cfg.Keep.Events, Reports: d.cfg.Keep.Reports, Results: d.cfg.Keep.Results},
+		Keep: retain.KeepAges{Tracks: d.cfg.Keep.Tracks, Events: d.cfg.Keep.Events, Reports: d.cfg.Keep.Reports, Results: d.cfg.Keep.Results, ResultBytes: d.cfg.Keep.ResultsBytes},
 		// Without annotations nobody looked, or nobody knows: what was recorded is kept.
 		Watched: func(ctx context.Context, cameraID string, r store.Range) bool {
 			found, err := d.series.Annotations(ctx, cameraID, r, 1)

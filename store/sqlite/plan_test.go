@@ -29,6 +29,7 @@ func TestPagesFollowAnIndex(t *testing.T) {
 					requireIndex(t, s, segmentPages(), segmentFilter(camera, r), byNumber)
 					requireIndex(t, s, trackPages(), trackFilter(camera, word, r), byText)
 					requireIndex(t, s, eventPages(), eventFilter(camera, word, r), byNumber)
+					requireIndex(t, s, eventPages(), eventFilter(camera, "!track.", r), byNumber)
 					var f filter
 					f.equal("camera_id", camera)
 					requireIndex(t, s, resultPages(), f, byText)

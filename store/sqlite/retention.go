@@ -104,26 +104,32 @@ func (s *Store) RecordedBytes(ctx context.Context) ([]store.Recorded, error) {
 // boxes of a whole video.
 const resultsAtOnce = 50
 
+// resultsTooMany are those beyond a size, counted from the newest on.
+const resultsTooMany = `SELECT id FROM
+	(SELECT id, created_us, sum(bytes) OVER (ORDER BY created_us DESC, id DESC) AS size FROM results WHERE state NOT IN ('queued', 'running'))
+	WHERE size > ?1 ORDER BY created_us, id LIMIT ?2`
+
 // DropOld implements store.Keeps. One call deletes a bounded number of rows.
 func (s *Store) DropOld(ctx context.Context, old store.Old, limit int) (int, error) {
 	total := 0
 	err := s.write(ctx, "drop old records", func(tx *sql.Tx) error {
 		for _, q := range []struct {
-			before time.Time
-			query  string
-			most   int
+			limit int64 // 0: none
+			query string
+			most  int
 		}{
-			{old.Tracks, `DELETE FROM tracks WHERE id IN (SELECT id FROM tracks WHERE start_us < ?1 AND end_us < ?1 ORDER BY start_us LIMIT ?2)`, limit},
-			{old.Events, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_us < ?1 ORDER BY time_us LIMIT ?2)`, limit},
-			{old.Reports, `DELETE FROM report_hours WHERE (hour_us, camera_id, model, version) IN
+			{micros(old.Tracks), `DELETE FROM tracks WHERE id IN (SELECT id FROM tracks WHERE start_us < ?1 AND end_us < ?1 ORDER BY start_us LIMIT ?2)`, limit},
+			{micros(old.Events), `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_us < ?1 ORDER BY time_us LIMIT ?2)`, limit},
+			{micros(old.Reports), `DELETE FROM report_hours WHERE (hour_us, camera_id, model, version) IN
 				(SELECT hour_us, camera_id, model, version FROM report_hours WHERE hour_us < ?1 ORDER BY hour_us LIMIT ?2)`, limit},
-			{old.Results, `DELETE FROM results WHERE id IN (SELECT id FROM results WHERE created_us < ?1 AND finished_us < ?1
+			{micros(old.Results), `DELETE FROM results WHERE id IN (SELECT id FROM results WHERE created_us < ?1 AND finished_us < ?1
 				AND state NOT IN ('queued', 'running') ORDER BY created_us LIMIT ?2)`, resultsAtOnce},
+			{old.ResultBytes, `DELETE FROM results WHERE id IN (` + resultsTooMany + `)`, resultsAtOnce},
 		} {
-			if q.before.IsZero() || total >= limit {
+			if q.limit == 0 || total >= limit {
 				continue
 			}
-			res, err := tx.ExecContext(ctx, q.query, micros(q.before), min(q.most, limit-total))
+			res, err := tx.ExecContext(ctx, q.query, q.limit, min(q.most, limit-total))
 			if err != nil {
 				return err
 			}

@@ -22,6 +22,7 @@ type Policy struct {
 // KeepAges say how old records may become; 0 keeps them for ever.
 type KeepAges struct {
 	Tracks, Events, Reports, Results time.Duration
+	ResultBytes                      int64 // size of the files of all results; 0 is no limit
 }
 
 // PolicyIndex is the part of the store that a policy needs.
@@ -257,7 +258,7 @@ func (r *Retention) dropRecords(ctx context.Context, now time.Time) error {
 		return t
 	}
 	k := r.cfg.Policy.Keep
-	old := store.Old{Tracks: before(k.Tracks), Events: before(k.Events), Reports: before(k.Reports), Results: before(k.Results)}
+	old := store.Old{Tracks: before(k.Tracks), Events: before(k.Events), Reports: before(k.Reports), Results: before(k.Results), ResultBytes: k.ResultBytes}
 	n, err := r.cfg.Policy.Index.DropOld(ctx, old, recordBatch)
 	if err != nil {
 		return fmt.Errorf("drop old records: %w", err)
