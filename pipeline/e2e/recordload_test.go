@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,15 +80,18 @@ func TestRecordingLoad(t *testing.T) {
 		wg.Go(func() { _ = source.Run(ctx, counting{r, &bytes}) })
 	}
 	require.Eventually(t, func() bool { return bytes.Load() > cameras*2_000_000 }, patience, 100*time.Millisecond, "all cameras flow")
-	began, cpu, in, rss := time.Now(), cpuTime(t), bytes.Load(), residentKiB(t)
+	began, cpu, in := time.Now(), cpuTime(t), bytes.Load()
+	var rss []int64 // KiB, every second
 	handed, stored := procNumber(t, "/proc/self/io", "wchar:"), procNumber(t, "/proc/self/io", "\nwrite_bytes:")
-	require.Eventually(t, func() bool { return time.Since(began) > length }, 2*length, time.Second)
+	require.Eventually(t, func() bool { rss = append(rss, residentKiB(t)); return time.Since(began) > length }, 2*length, time.Second)
 	seconds := time.Since(began).Seconds()
 	used, received := cpuTime(t)-cpu, float64(bytes.Load()-in)
-	t.Logf("%d cameras, %.0f s: %.3f cores, %.2f Mb/s a camera, %d units dropped, written/received %.4f (to the kernel), %.4f (to the disk), memory %d -> %d KiB",
+	warm := rss[min(len(rss)/4, 60):] // before, buffers reach their sizes
+	first, last := median(warm[:(len(warm)+2)/3]), median(warm[len(warm)*2/3:])
+	t.Logf("%d cameras, %.0f s: %.3f cores, %.2f Mb/s a camera, %d units dropped, written/received %.4f (to the kernel), %.4f (to the disk), memory %d -> %d KiB (%+.1f %%), %d at most",
 		cameras, seconds, used.Seconds()/seconds, received*8/seconds/cameras/1e6, dropped.Load(),
 		float64(procNumber(t, "/proc/self/io", "wchar:")-handed)/received,
-		float64(procNumber(t, "/proc/self/io", "\nwrite_bytes:")-stored)/received, rss, residentKiB(t))
+		float64(procNumber(t, "/proc/self/io", "\nwrite_bytes:")-stored)/received, first, last, 100*float64(last-first)/float64(first), slices.Max(rss))
 	cancel()
 	wg.Wait()
 	for i := range cameras {
