@@ -4,7 +4,7 @@ export const SPEEDS = [1, 2, 4, 8] as const;
 
 /** What a key asks for. */
 export type Wish =
-  | { do: "toggle" | "select-start" | "select-end" | "unselect" | "keep" | "help" }
+  | { do: "toggle" | "sound" | "select-start" | "select-end" | "unselect" | "keep" | "help" }
   | { do: "jump"; ms: number }
   | { do: "moment"; back: boolean }
   | { do: "speed"; rate: number }
@@ -17,6 +17,7 @@ export const KEYS: readonly (readonly [keys: string, does: string])[] = [
   ["← →", "10 seconds back or on; with Shift a minute"],
   ["P N", "event before, event after"],
   ["1 2 4 8", "speed"],
+  ["M", "sound, where there is any"],
   ["+ −", "look closer at the timeline, or at more of it"],
   ["I O", "begin or end the selection here"],
   ["K", "keep the selection"],
@@ -42,6 +43,8 @@ export function wishOf(e: Pressed): Wish | undefined {
       return { do: "jump", ms: e.shiftKey ? -60_000 : -10_000 };
     case "ArrowRight":
       return { do: "jump", ms: e.shiftKey ? 60_000 : 10_000 };
+    case "m":
+      return { do: "sound" };
     case "p":
       return { do: "moment", back: true };
     case "n":

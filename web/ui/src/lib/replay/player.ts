@@ -17,6 +17,8 @@ export interface Told {
   skipped: (from: number, to: number) => void;
   /** There is nothing recorded from this moment on. */
   over: (at: number) => void;
+  /** Whether what is played has sound. */
+  sound: (there: boolean) => void;
   /** This browser cannot play the video: pictures have to do. */
   unplayable: () => void;
   trouble: (text: string) => void;
@@ -147,6 +149,7 @@ export class HlsReplay implements Replay {
       this.setRate(this.#rate);
       if (this.#going) this.play();
     });
+    hls.on(Hls.Events.BUFFER_CODECS, (_, tracks) => this.told.sound(Boolean(tracks.audio) || /mp4a|opus/i.test(tracks.audiovideo?.codec ?? "")));
     hls.on(Hls.Events.FRAG_BUFFERED, () => (this.#lost = this.#recovered = 0));
     hls.on(Hls.Events.ERROR, (_, e) => {
       if (turn !== this.#turn) return;
