@@ -142,3 +142,28 @@ func (b *beeper) encode(f *astiav.Frame, write func(*astiav.Packet, *astiav.Stre
 		}
 	}
 }
+
+// SamplesOf are the samples of decoded sound, of its first channel, from -1 to 1. It
+// knows the forms that libavcodec decodes AAC, Opus and G.711 to, and returns nil
+// for others.
+func SamplesOf(f *astiav.Frame) []float32 {
+	n := f.NbSamples()
+	data := unsafe.Pointer((*C.AVFrame)(f.UnsafePointer()).data[0])
+	step := 1
+	switch f.SampleFormat() {
+	case astiav.SampleFormatFlt, astiav.SampleFormatS16:
+		step = max(f.ChannelLayout().NbChannels(), 1)
+	}
+	out := make([]float32, n)
+	for i := range out {
+		switch f.SampleFormat() {
+		case astiav.SampleFormatFltp, astiav.SampleFormatFlt:
+			out[i] = unsafe.Slice((*float32)(data), n*step)[i*step]
+		case astiav.SampleFormatS16, astiav.SampleFormatS16P:
+			out[i] = float32(unsafe.Slice((*int16)(data), n*step)[i*step]) / math.MaxInt16
+		default:
+			return nil
+		}
+	}
+	return out
+}

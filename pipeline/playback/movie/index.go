@@ -1,6 +1,7 @@
 package movie
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 
 	amp4 "github.com/abema/go-mp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
+
+	"detectd/pipeline/soundtrack"
 )
 
 // maxHead bounds the boxes that are read into memory; media data is skipped.
@@ -104,7 +107,12 @@ func read(file int, f *os.File) (index, error) {
 			if b.size > maxHead {
 				return false, fmt.Errorf("read recording: its head has %d bytes", b.size)
 			}
-			if err := x.init.Unmarshal(io.NewSectionReader(f, 0, b.at+b.size)); err != nil {
+			head := make([]byte, b.at+b.size)
+			if _, err := f.ReadAt(head, 0); err != nil {
+				return false, fmt.Errorf("read head of recording: %w", err)
+			}
+			soundtrack.FromFile(head)
+			if err := x.init.Unmarshal(bytes.NewReader(head)); err != nil {
 				return false, fmt.Errorf("read head of recording: %w", err)
 			}
 		case "moof":

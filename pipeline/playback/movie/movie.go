@@ -3,7 +3,8 @@
 //
 // Time in the movie is capture time: what was captured ten seconds after its
 // first picture is shown at 10 s. Where nothing was recorded, the last picture
-// before stands still.
+// before stands still. Its sound is of the first kind that was recorded in it; where
+// there is none, or another, it is silent.
 package movie
 
 import (
@@ -21,6 +22,8 @@ import (
 	amp4 "github.com/abema/go-mp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/pmp4"
+
+	"detectd/pipeline/soundtrack"
 )
 
 // MaxLength is the longest movie: its times have 32 bits at 90 kHz.
@@ -159,7 +162,7 @@ type joiner struct {
 	cut      Cut
 	origin   time.Time
 	init     *fmp4.Init
-	samples  [][]sample // by track of init
+	samples  [][]sample // by track of init: the video, and sound where there is some
 }
 
 // add appends a file that was captured from start on.
@@ -173,25 +176,40 @@ func (j *joiner) add(file int, f *os.File, start time.Time) error {
 		return nil // torn before its first picture
 	}
 	if j.init == nil {
-		j.init, j.origin = &x.init, start
-		j.samples = make([][]sample, len(x.init.Tracks))
+		j.init, j.origin = &fmp4.Init{Tracks: []*fmp4.InitTrack{x.init.Tracks[video]}}, start
+		j.samples = make([][]sample, 1)
 	}
-	if v := videoOf(*j.init); !reflect.DeepEqual(j.init.Tracks[v].Codec, x.init.Tracks[video].Codec) {
+	if !reflect.DeepEqual(j.init.Tracks[0].Codec, x.init.Tracks[video].Codec) {
 		return fmt.Errorf("%w at %s: ask for the time before it or from it on", ErrMixed, start.UTC().Format(time.RFC3339Nano))
 	}
-	for i, t := range j.init.Tracks {
-		k := slices.IndexFunc(x.init.Tracks, func(o *fmp4.InitTrack) bool { return reflect.DeepEqual(o.Codec, t.Codec) && o.TimeScale == t.TimeScale })
-		if k < 0 {
-			continue // this file has no such sound
+	// Zero of the file's time lies before its first picture by that picture's
+	// presentation time.
+	first := x.samples[x.init.Tracks[video].ID][0]
+	zero := start.Sub(j.origin).Seconds() - float64(first.pts())/float64(x.init.Tracks[video].TimeScale)
+	for i, t := range x.init.Tracks {
+		if k := j.track(t, i == video, len(x.samples[t.ID]) > 0); k >= 0 {
+			j.append(k, x.samples[t.ID], int64(math.Round(zero*float64(t.TimeScale))))
 		}
-		first := x.samples[x.init.Tracks[video].ID][0]
-		scale := float64(x.init.Tracks[video].TimeScale)
-		// Zero of the file's time lies before its first picture by that picture's
-		// presentation time.
-		zero := start.Sub(j.origin).Seconds() - float64(first.pts())/scale
-		j.append(i, x.samples[x.init.Tracks[k].ID], int64(math.Round(zero*float64(t.TimeScale))))
 	}
 	return nil
+}
+
+// track returns the movie's track that takes the samples of a file's track, or -1.
+// The sound of the movie is of the first kind that comes.
+func (j *joiner) track(t *fmp4.InitTrack, video, any bool) int {
+	switch {
+	case video:
+		return 0
+	case !any || t.Codec.IsVideo():
+		return -1
+	case len(j.init.Tracks) == 1:
+		j.init.Tracks = append(j.init.Tracks, t)
+		j.samples = append(j.samples, nil)
+		return 1
+	case reflect.DeepEqual(j.init.Tracks[1].Codec, t.Codec) && j.init.Tracks[1].TimeScale == t.TimeScale:
+		return 1
+	}
+	return -1
 }
 
 // append moves samples by shift and makes the one before last up to them.
@@ -214,7 +232,7 @@ func (j *joiner) finish(m *Movie) error {
 	if j.init == nil {
 		return ErrNoMedia
 	}
-	v := videoOf(*j.init)
+	const v = 0
 	rate := j.init.Tracks[v].TimeScale
 	// Times are asked for in milliseconds: a picture counts as captured then when
 	// its own time is rounded to it.
@@ -241,6 +259,7 @@ func (j *joiner) finish(m *Movie) error {
 		samples := video
 		if i != v {
 			samples = within(j.samples[i], ticksOf(begin, t.TimeScale), ticksOf(end, t.TimeScale))
+			track.ID = p.Tracks[0].ID + 1
 			if len(samples) == 0 {
 				continue
 			}
@@ -258,7 +277,8 @@ func (j *joiner) finish(m *Movie) error {
 			})
 		}
 		p.Tracks = append(p.Tracks, track)
-		lengths = append(lengths, (end - begin).Milliseconds())
+		pause := durationOf(max(0, int64(track.TimeOffset)), t.TimeScale)
+		lengths = append(lengths, (end - begin - pause).Milliseconds())
 	}
 	return m.assemble(&p, lengths)
 }
@@ -303,11 +323,17 @@ func (j *joiner) choose(all []sample, from, to, slack int64) (samples []sample, 
 	return samples, shown
 }
 
-// within are the samples that begin in a span.
+// within are the samples of sound that begin in a span. The last one ends with it.
 func within(all []sample, from, to int64) []sample {
 	a, _ := slices.BinarySearchFunc(all, from, func(s sample, t int64) int { return int(s.dts - t) })
 	b, _ := slices.BinarySearchFunc(all, to, func(s sample, t int64) int { return int(s.dts - t) })
-	return all[a:b]
+	if a == b {
+		return nil
+	}
+	chosen := slices.Clone(all[a:b])
+	last := &chosen[len(chosen)-1]
+	last.length = uint32(min(int64(last.length), to-last.dts)) //nolint:gosec // above zero, and it only gets smaller
+	return chosen
 }
 
 // assemble writes the head, and notes the order in which the writer asks for the
@@ -327,6 +353,7 @@ func (m *Movie) assemble(p *pmp4.Presentation, shown []int64) error {
 		return fmt.Errorf("describe movie: %w", err)
 	}
 	m.head = head.b
+	soundtrack.ToFile(m.head)
 	if err := setEdits(m.head, shown); err != nil {
 		return err
 	}
