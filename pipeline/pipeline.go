@@ -159,6 +159,8 @@ type Status struct {
 	ModelVersion  int       `json:"model_version,omitempty"`
 	ModelRevision int64     `json:"model_revision,omitempty"`
 	ModelError    string    `json:"model_error,omitempty"`
+	AudioCodec    Codec     `json:"audio_codec,omitempty"`
+	AudioReason   string    `json:"audio_reason,omitempty"` // why no sound is taken of a camera that has some
 	Recording     bool      `json:"recording"`
 	RecordError   string    `json:"record_error,omitempty"`
 	Clock         string    `json:"clock,omitempty"`

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 
 	"detectd/pipeline/playback/movie"
+	"detectd/pipeline/soundtrack"
 	"detectd/store"
 	"detectd/web/api"
 )
@@ -36,7 +38,7 @@ type part struct {
 }
 
 // Part implements api.Media.
-func (p mediaPort) Part(s store.Segment, head bool) (io.ReadSeekCloser, error) {
+func (p mediaPort) Part(s store.Segment, which api.Part) (io.ReadSeekCloser, error) {
 	f, err := p.open(s)
 	if err != nil {
 		return nil, err
@@ -49,10 +51,17 @@ func (p mediaPort) Part(s store.Segment, head bool) (io.ReadSeekCloser, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read recording %d: %w", s.ID, err), f.Close())
 	}
-	if head {
-		return part{io.NewSectionReader(f, 0, n), f}, nil
+	if which == api.PartMedia {
+		return part{io.NewSectionReader(f, n, info.Size()-n), f}, nil
 	}
-	return part{io.NewSectionReader(f, n, info.Size()-n), f}, nil
+	head := make([]byte, n)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("read recording %d: %w", s.ID, err), f.Close())
+	}
+	if which == api.PartSilentHead {
+		soundtrack.Mute(head)
+	}
+	return part{io.NewSectionReader(bytes.NewReader(head), 0, n), f}, nil
 }
 
 // Movie implements api.Media. What is being recorded right now is part of it.

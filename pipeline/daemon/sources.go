@@ -51,10 +51,10 @@ func (s *sources) Open(c store.Camera) (pipeline.Source, error) {
 		return rtsp.New(rtsp.Config{
 			URL: c.URL, Username: c.Username, Password: string(c.Password), Transport: rtsp.Transport(c.Transport),
 			DialTimeout: s.cfg.DialTimeout, ReadTimeout: s.cfg.ReadTimeout, VideoTimeout: s.cfg.ReadTimeout,
-			Logger: s.log.With("camera", c.ID),
+			NoSound: !hears(c), Logger: s.log.With("camera", c.ID),
 		})
 	case "file":
-		return file.New(file.Config{Path: rest, Realtime: true, Loop: c.Loop})
+		return file.New(file.Config{Path: rest, Realtime: true, Loop: c.Loop, NoSound: !hears(c)})
 	default:
 		return nil, &pipeline.SourceError{
 			State:  pipeline.StateBadURL,
@@ -62,6 +62,10 @@ func (s *sources) Open(c store.Camera) (pipeline.Source, error) {
 		}
 	}
 }
+
+// hears says that the camera's sound has a use. Where it has none, it is not even
+// asked for.
+func hears(c store.Camera) bool { return !c.NoAudio && c.Record != store.RecordOff }
 
 // ValidateURL implements api.Cameras.
 func (s *sources) ValidateURL(raw string) (api.CameraURL, error) {

@@ -59,3 +59,12 @@ func (l *Line) Place(u *pipeline.Unit) {
 	u.TimeError += want.Sub(l.zero).Abs()
 	u.Time = l.zero.Add(u.PTS)
 }
+
+// At is the capture time of what lies at a PTS, for what comes with the units. The
+// zero time stands for a line on which no unit was placed.
+func (l *Line) At(pts time.Duration) time.Time {
+	if !l.known {
+		return time.Time{}
+	}
+	return l.zero.Add(pts)
+}

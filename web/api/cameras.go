@@ -22,6 +22,7 @@ type Camera struct {
 	Transport   string `json:"transport" enum:"auto,tcp,udp" doc:"How RTP is carried."`
 	Enabled     bool   `json:"enabled" doc:"Whether it is being watched."`
 	Record      string `json:"record" enum:"continuous,motion,events,off" doc:"What of its recordings is kept."`
+	Audio       bool   `json:"audio" doc:"Whether its sound is recorded, where it sends some."`
 	Retention
 	DetectFPS float64 `json:"detect_fps" example:"5" doc:"Detections per second wanted; 0 takes the default."`
 	Loop      bool    `json:"loop" doc:"Files only: whether it starts again at the end."`
@@ -42,6 +43,7 @@ type CameraSettings struct {
 	Transport string  `json:"transport,omitempty" enum:"auto,tcp,udp" default:"auto" doc:"How RTP is carried."`
 	Enabled   *bool   `json:"enabled,omitempty" doc:"Whether it is being watched; default true."`
 	Record    string  `json:"record,omitempty" enum:"continuous,motion,events,off" default:"continuous" doc:"What of its recordings is kept: everything; what is around followed objects; what is around events at its zones and lines; nothing."`
+	Audio     *bool   `json:"audio,omitempty" doc:"Whether its sound is recorded with the video, where it sends some; default true. A camera without it is not asked for its sound. A change without it keeps what is stored. Recording people's sound is against the law in many places."`
 	Retention
 	DetectFPS *float64 `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second wanted; 0 takes the default."`
 	Loop      *bool    `json:"loop,omitempty" doc:"Files only: whether it starts again at the end; default false."`
@@ -69,7 +71,7 @@ func (s *server) routeCameras() {
 	huma.Register(s.huma, operation(http.MethodGet, "/cameras/{camera_id}", "get-camera", tag,
 		"Get a camera", "One camera with its revision and condition.", 404), s.getCamera)
 	huma.Register(s.huma, s.revisable(operation(http.MethodPut, "/cameras/{camera_id}", "update-camera", tag,
-		"Change a camera", "Replaces the camera's settings; what is absent takes its default, except client, user and password, which stay. "+
+		"Change a camera", "Replaces the camera's settings; what is absent takes its default, except client, user, password and audio, which stay. "+
 			"412 when If-Match names another revision than the stored one.", 400, 404, 413)), s.updateCamera)
 	huma.Register(s.huma, s.revisable(operation(http.MethodDelete, "/cameras/{camera_id}", "delete-camera", tag,
 		"Delete a camera", "Deletes a camera with its recordings, annotations and tracks.", 404)), s.deleteCamera)
@@ -187,6 +189,9 @@ func (s *server) apply(in CameraSettings, c store.Camera) (store.Camera, error) 
 	c.Name, c.URL, c.Transport, c.Record = in.Name, address.URL, in.Transport, in.Record
 	c.Enabled = in.Enabled == nil || *in.Enabled
 	c.Loop = in.Loop != nil && *in.Loop
+	if in.Audio != nil {
+		c.NoAudio = !*in.Audio
+	}
 	c.DetectFPS = 0
 	if in.DetectFPS != nil {
 		c.DetectFPS = *in.DetectFPS
@@ -249,7 +254,7 @@ func (s *server) camera(ctx context.Context, id string) (Camera, error) {
 func (s *server) newCamera(c store.Camera) Camera {
 	return Camera{
 		ID: c.ID, ClientID: c.ClientID, Name: c.Name, URL: c.URL, Username: c.Username, HasPassword: c.Password != "",
-		Transport: c.Transport, Enabled: c.Enabled, Record: c.Record, Retention: newRetention(c), DetectFPS: c.DetectFPS, Loop: c.Loop, Demo: c.Demo,
+		Transport: c.Transport, Enabled: c.Enabled, Record: c.Record, Audio: !c.NoAudio, Retention: newRetention(c), DetectFPS: c.DetectFPS, Loop: c.Loop, Demo: c.Demo,
 		Revision: c.Revision, CreatedAt: Time{c.CreatedAt}, UpdatedAt: Time{c.UpdatedAt}, Status: s.status(c),
 	}
 }

@@ -177,13 +177,23 @@ type Media interface {
 	// Open opens the file of a segment; the caller closes it. store.ErrNotFound
 	// when the file is gone.
 	Open(s store.Segment) (io.ReadSeekCloser, error)
-	// Part opens of a segment's file what describes it (head), or the rest.
-	Part(s store.Segment, head bool) (io.ReadSeekCloser, error)
+	// Part opens a part of a segment's file.
+	Part(s store.Segment, which Part) (io.ReadSeekCloser, error)
 	// Movie joins what was recorded in a span into one MP4, cut at the key pictures
 	// around the span or exactly. Errors: store.ErrNotFound when nothing was
 	// recorded; ErrUnprocessable when the span cannot be one file.
 	Movie(ctx context.Context, cameraID string, r store.Range, exact bool) (Movie, error)
 }
+
+// Part is a part of a recorded file.
+type Part int
+
+// The parts of a recorded file.
+const (
+	PartMedia      Part = iota // its pictures and sound
+	PartHead                   // what describes them
+	PartSilentHead             // the same, but players pass over the sound
+)
 
 // Movie is an MP4 file that is put together while it is read.
 type Movie interface {

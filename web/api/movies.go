@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +37,8 @@ func (m WholeSpan) check() error {
 func (s *server) routeMovies() {
 	const tag = "Recordings"
 	movie := operation(http.MethodGet, "/cameras/{camera_id}/recordings/video.mp4", "get-movie", tag, "Download recorded video",
-		"A span of time as one MP4 file, as the camera sent it, never coded again; at most 6 hours or 4 GB. A moment of the file is the same moment of the day: "+
+		"A span of time as one MP4 file, as the camera sent it, never coded again; at most 6 hours or 4 GB. "+
+			"Its sound is of the first kind that was recorded in the span; where there was none or another, it is silent. A moment of the file is the same moment of the day: "+
 			"where nothing was recorded, the picture stands still. Ranges can be asked for.", 404, 422)
 	movie.Responses = map[string]*huma.Response{"200": binary("The file.", "video/mp4"), "206": binary("The part asked for.", "video/mp4")}
 	movie.Responses["200"].Headers = map[string]*huma.Param{
@@ -45,7 +47,8 @@ func (s *server) routeMovies() {
 	huma.Register(s.huma, movie, s.getMovie)
 
 	list := operation(http.MethodGet, "/cameras/{camera_id}/recordings/index.m3u8", "get-playlist", tag, "Play recorded video (HLS)",
-		"A playlist of the recorded files that overlap the span, at most a week, each with the time it was captured at.", 404, 422)
+		"A playlist of the recorded files that overlap the span, at most a week, each with the time it was captured at. "+
+			"It has sound when all of the files have the same that browsers play (AAC or Opus) from begin to end; else it has none.", 404, 422)
 	list.Responses = map[string]*huma.Response{"200": binary("The playlist.", playlistType)}
 	huma.Register(s.huma, list, s.getPlaylist)
 
@@ -53,8 +56,21 @@ func (s *server) routeMovies() {
 		part := operation(http.MethodGet, "/recordings/{recording_id}/"+file+".mp4", "get-recording-"+file, tag,
 			"Get a part of recorded video", "Of a recorded file only "+what+", for players of the playlist.", 404)
 		part.Responses = map[string]*huma.Response{"200": binary("The part.", "video/mp4"), "206": binary("The range asked for.", "video/mp4")}
-		huma.Register(s.huma, part, func(ctx context.Context, in *RecordingPath) (*huma.StreamResponse, error) {
-			return s.getPart(ctx, in, file == "init")
+		if file == "media" {
+			huma.Register(s.huma, part, func(ctx context.Context, in *RecordingPath) (*huma.StreamResponse, error) {
+				return s.getPart(ctx, in, PartMedia)
+			})
+			continue
+		}
+		huma.Register(s.huma, part, func(ctx context.Context, in *struct {
+			RecordingPath
+			Audio bool `query:"audio" default:"true" doc:"false has players pass over the sound."`
+		},
+		) (*huma.StreamResponse, error) {
+			if !in.Audio {
+				return s.getPart(ctx, &in.RecordingPath, PartSilentHead)
+			}
+			return s.getPart(ctx, &in.RecordingPath, PartHead)
 		})
 	}
 }
@@ -114,10 +130,29 @@ func (s *server) getPlaylist(ctx context.Context, in *struct {
 	}}, nil
 }
 
+// maxSilence is how much of a file may be without sound in a playlist with sound.
+// Browsers stop where one of the two is missing.
+const maxSilence = 500 * time.Millisecond
+
+// sounds says that a playlist has sound: browsers want it in all of its files or in
+// none, and know two kinds of it.
+func sounds(all []store.Segment) bool {
+	for _, g := range all {
+		if g.Audio != "aac" && g.Audio != "opus" || g.Audio != all[0].Audio || g.AudioTime < g.End.Sub(g.Start)-maxSilence {
+			return false
+		}
+	}
+	return true
+}
+
 // playlist is a media playlist (RFC 8216) of whole recorded files. Each has times
 // of its own, so there is a discontinuity between any two.
 func playlist(all []store.Segment) string {
 	var b strings.Builder
+	head := "init.mp4"
+	if slices.ContainsFunc(all, func(g store.Segment) bool { return g.Audio != "" }) && !sounds(all) {
+		head += "?audio=false"
+	}
 	longest := time.Second
 	for _, g := range all {
 		longest = max(longest, g.End.Sub(g.Start))
@@ -128,19 +163,19 @@ func playlist(all []store.Segment) string {
 			b.WriteString("#EXT-X-DISCONTINUITY\n")
 		}
 		at := base + "/recordings/" + strconv.FormatInt(g.ID, 10)
-		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"%s/init.mp4\"\n#EXT-X-PROGRAM-DATE-TIME:%s\n#EXTINF:%.3f,\n%s/media.mp4\n",
-			at, g.Start.UTC().Format(timeFormat), g.End.Sub(g.Start).Seconds(), at)
+		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"%s/%s\"\n#EXT-X-PROGRAM-DATE-TIME:%s\n#EXTINF:%.3f,\n%s/media.mp4\n",
+			at, head, g.Start.UTC().Format(timeFormat), g.End.Sub(g.Start).Seconds(), at)
 	}
 	b.WriteString("#EXT-X-ENDLIST\n")
 	return b.String()
 }
 
-func (s *server) getPart(ctx context.Context, in *RecordingPath, head bool) (*huma.StreamResponse, error) {
+func (s *server) getPart(ctx context.Context, in *RecordingPath, which Part) (*huma.StreamResponse, error) {
 	seg, err := s.Records.Segment(ctx, in.RecordingID)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	file, err := s.Media.Part(seg, head)
+	file, err := s.Media.Part(seg, which)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -148,7 +183,7 @@ func (s *server) getPart(ctx context.Context, in *RecordingPath, head bool) (*hu
 		defer file.Close()
 		r, w := humachi.Unwrap(c)
 		w.Header().Set("Content-Type", "video/mp4")
-		w.Header().Set("ETag", fmt.Sprintf(`"segment-%d-%t"`, seg.ID, head))
+		w.Header().Set("ETag", fmt.Sprintf(`"segment-%d-%d"`, seg.ID, which))
 		http.ServeContent(w, r, "", time.Time{}, file)
 	}}, nil
 }

@@ -69,6 +69,52 @@ func TestPlaylist(t *testing.T) {
 	f.do("GET", "/recordings/9/media.mp4", "").want(404)
 }
 
+// TestPlaylistWithSound: browsers play sound only where all files have the same of it.
+func TestPlaylistWithSound(t *testing.T) {
+	whole := 10 * time.Second
+	for name, tc := range map[string]struct {
+		audio [2]string
+		times [2]time.Duration
+		head  string
+	}{
+		"AAC in all":     {[2]string{"aac", "aac"}, [2]time.Duration{whole, whole - 300*time.Millisecond}, `init.mp4"`},
+		"Opus in all":    {[2]string{"opus", "opus"}, [2]time.Duration{whole, whole}, `init.mp4"`},
+		"none":           {[2]string{"", ""}, [2]time.Duration{}, `init.mp4"`},
+		"G.711":          {[2]string{"pcmu", "pcmu"}, [2]time.Duration{whole, whole}, `init.mp4?audio=false"`},
+		"in one of them": {[2]string{"aac", ""}, [2]time.Duration{whole, 0}, `init.mp4?audio=false"`},
+		"another codec":  {[2]string{"aac", "opus"}, [2]time.Duration{whole, whole}, `init.mp4?audio=false"`},
+		"a hole in one":  {[2]string{"aac", "aac"}, [2]time.Duration{whole, 9 * time.Second}, `init.mp4?audio=false"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.do("POST", "/cameras", `{"id":"door","name":"Door","url":"rtsp://h/d"}`).want(201)
+			for i := range tc.audio {
+				at := apitest.Time.Add(time.Duration(i) * whole)
+				_, err := f.Records.AddSegment(t.Context(), store.Segment{
+					CameraID: "door", Start: at, End: at.Add(whole), Path: fmt.Sprintf("door/%d.mp4", i), Bytes: 10, Frames: 300,
+					Codec: "h264", Width: 640, Height: 480, Clock: "rtcp", Audio: tc.audio[i], AudioTime: tc.times[i],
+				})
+				require.NoError(t, err)
+			}
+			list := f.do("GET", "/cameras/door/recordings/index.m3u8?"+span(0, time.Hour), "").want(200).Body.String()
+			require.Equal(t, 2, strings.Count(list, tc.head), list)
+		})
+	}
+	f := recordedDoor(t)
+	require.Equal(t, "silent head", f.do("GET", "/recordings/2/init.mp4?audio=false", "").want(200).Body.String())
+}
+
+// TestAudioSwitch: nobody turns sound on by leaving it unsaid.
+func TestAudioSwitch(t *testing.T) {
+	f := newFixture(t)
+	const camera = `"name":"Door","url":"rtsp://h/d"`
+	require.Contains(t, f.do("POST", "/cameras", `{"id":"door",`+camera+`}`).want(201).Body.String(), `"audio":true`)
+	require.Contains(t, f.do("PUT", "/cameras/door", `{"audio":false,`+camera+`}`).want(200).Body.String(), `"audio":false`)
+	require.Contains(t, f.do("PUT", "/cameras/door", `{`+camera+`}`).want(200).Body.String(), `"audio":false`)
+	require.Contains(t, f.do("PUT", "/cameras/door", `{"audio":true,`+camera+`}`).want(200).Body.String(), `"audio":true`)
+	require.Contains(t, f.do("POST", "/cameras", `{"id":"gate","audio":false,`+camera+`}`).want(201).Body.String(), `"audio":false`)
+}
+
 func TestTimeline(t *testing.T) {
 	f := recordedDoor(t)
 	a := f.do("GET", "/cameras/door/timeline?step_seconds=30&"+span(0, time.Hour), "").want(200)

@@ -25,6 +25,8 @@ type Recording struct {
 	Height      int     `json:"height" example:"1080" doc:"Pixels."`
 	Clock       string  `json:"clock" enum:"rtcp,arrival,file" doc:"How the start was obtained."`
 	TimeErrorMS float64 `json:"time_error_ms" doc:"Half-width of the interval the start is known to lie in."`
+	Audio       string  `json:"audio,omitempty" enum:"aac,opus,pcmu,pcma" doc:"Coding of its sound; absent when it has none. Browsers play aac and opus."`
+	AudioS      float64 `json:"audio_s,omitempty" example:"10.1" doc:"Seconds of sound in it."`
 	Video       string  `json:"video" example:"/api/v1/recordings/17/video.mp4" doc:"Where the file is."`
 }
 
@@ -94,6 +96,7 @@ func newRecording(s store.Segment) Recording {
 	return Recording{
 		ID: s.ID, CameraID: s.CameraID, Start: Time{s.Start}, End: Time{s.End}, Bytes: s.Bytes, Frames: s.Frames,
 		Codec: s.Codec, Width: s.Width, Height: s.Height, Clock: s.Clock, TimeErrorMS: ms(s.TimeError),
+		Audio: s.Audio, AudioS: s.AudioTime.Seconds(),
 		Video: base + "/recordings/" + strconv.FormatInt(s.ID, 10) + "/video.mp4",
 	}
 }

@@ -29,6 +29,8 @@ type Status struct {
 	ModelVersion  int     `json:"model_version,omitempty" example:"1" doc:"Its version."`
 	ModelRevision int64   `json:"model_revision,omitempty" doc:"Revision of the running-model record in use."`
 	ModelError    string  `json:"model_error,omitempty" doc:"Why the wanted model does not run."`
+	AudioCodec    string  `json:"audio_codec,omitempty" enum:"aac,opus,pcmu,pcma" doc:"Coding of the sound that comes with the video; absent when none is taken."`
+	AudioReason   string  `json:"audio_reason,omitempty" doc:"Why none is taken although the camera has some."`
 	Recording     bool    `json:"recording" doc:"Whether video is being recorded."`
 	RecordError   string  `json:"record_error,omitempty" doc:"Why recording does not work."`
 	Clock         string  `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How capture times are obtained."`
@@ -69,6 +71,7 @@ func newStatus(s pipeline.Status) Status {
 		Units: s.Units, Frames: s.Frames, IdleFrames: s.IdleFrames, Inferences: s.Inferences, Bytes: s.Bytes, Reconnects: s.Reconnects,
 		Drops: Drops(s.Drops), LastFrame: Time{s.LastFrame},
 		Model: s.Model, ModelVersion: s.ModelVersion, ModelRevision: s.ModelRevision, ModelError: s.ModelError,
+		AudioCodec: string(s.AudioCodec), AudioReason: s.AudioReason,
 		Recording: s.Recording, RecordError: s.RecordError, Clock: s.Clock, TimeErrorMS: s.TimeErrorMS,
 		Activity: s.Activity, ActivityReason: s.ActivityReason, IdleAudits: s.IdleAudits, IdleMisses: s.IdleMisses,
 	}

@@ -26,6 +26,7 @@ type Config struct {
 	FPS float64
 	// StartTime is the capture time of the first frame; zero means the time of Run.
 	StartTime time.Time
+	NoSound   bool // leaves the sound out
 }
 
 // Source plays one file.
@@ -48,7 +49,9 @@ func New(cfg Config) (*Source, error) {
 // Run implements pipeline.Source. A file that does not loop ends with StateEnded.
 func (s *Source) Run(ctx context.Context, sink pipeline.Sink) error {
 	p := &player{cfg: s.cfg, sink: sink, began: time.Now(), lastDTS: -1}
-	p.hearing.sink, _ = sink.(pipeline.SoundSink)
+	if listens, ok := sink.(pipeline.SoundSink); ok && !s.cfg.NoSound {
+		p.hearing.sink = listens
+	}
 	if p.cfg.StartTime.IsZero() {
 		p.cfg.StartTime = p.began
 	}

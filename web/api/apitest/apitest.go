@@ -328,12 +328,12 @@ func (w *World) Open(s store.Segment) (io.ReadSeekCloser, error) {
 }
 
 // Part implements api.Media.
-func (w *World) Part(s store.Segment, head bool) (io.ReadSeekCloser, error) {
+func (w *World) Part(s store.Segment, which api.Part) (io.ReadSeekCloser, error) {
 	f, err := w.Open(s)
-	if err != nil || !head {
+	if err != nil || which == api.PartMedia {
 		return f, err
 	}
-	return nopCloser{strings.NewReader("head")}, nil
+	return nopCloser{strings.NewReader(map[api.Part]string{api.PartHead: "head", api.PartSilentHead: "silent head"}[which])}, nil
 }
 
 // movie is an api.Movie.

@@ -59,7 +59,7 @@ export interface paths {
         get: operations["get-camera"];
         /**
          * Change a camera
-         * @description Replaces the camera's settings; what is absent takes its default, except client, user and password, which stay. 412 when If-Match names another revision than the stored one.
+         * @description Replaces the camera's settings; what is absent takes its default, except client, user, password and audio, which stay. 412 when If-Match names another revision than the stored one.
          */
         put: operations["update-camera"];
         post?: never;
@@ -206,7 +206,7 @@ export interface paths {
         };
         /**
          * Play recorded video (HLS)
-         * @description A playlist of the recorded files that overlap the span, at most a week, each with the time it was captured at.
+         * @description A playlist of the recorded files that overlap the span, at most a week, each with the time it was captured at. It has sound when all of the files have the same that browsers play (AAC or Opus) from begin to end; else it has none.
          */
         get: operations["get-playlist"];
         put?: never;
@@ -226,7 +226,7 @@ export interface paths {
         };
         /**
          * Download recorded video
-         * @description A span of time as one MP4 file, as the camera sent it, never coded again; at most 6 hours or 4 GB. A moment of the file is the same moment of the day: where nothing was recorded, the picture stands still. Ranges can be asked for.
+         * @description A span of time as one MP4 file, as the camera sent it, never coded again; at most 6 hours or 4 GB. Its sound is of the first kind that was recorded in the span; where there was none or another, it is silent. A moment of the file is the same moment of the day: where nothing was recorded, the picture stands still. Ranges can be asked for.
          */
         get: operations["get-movie"];
         put?: never;
@@ -1427,6 +1427,8 @@ export interface components {
             width: number;
         };
         Camera: {
+            /** @description Whether its sound is recorded, where it sends some. */
+            audio: boolean;
             /**
              * @description The client that owns it.
              * @example harbour
@@ -1571,6 +1573,8 @@ export interface components {
             start: string;
         };
         CameraSettings: {
+            /** @description Whether its sound is recorded with the video, where it sends some; default true. A camera without it is not asked for its sound. A change without it keeps what is stored. Recording people's sound is against the law in many places. */
+            audio?: boolean;
             /**
              * @description The client that owns it; default is the client "default", or the present one in a change.
              * @example harbour
@@ -2702,6 +2706,8 @@ export interface components {
             version: number;
         };
         NewCamera: {
+            /** @description Whether its sound is recorded with the video, where it sends some; default true. A camera without it is not asked for its sound. A change without it keeps what is stored. Recording people's sound is against the law in many places. */
+            audio?: boolean;
             /**
              * @description The client that owns it; default is the client "default", or the present one in a change.
              * @example harbour
@@ -2904,6 +2910,17 @@ export interface components {
             total: number;
         };
         Recording: {
+            /**
+             * @description Coding of its sound; absent when it has none. Browsers play aac and opus.
+             * @enum {string}
+             */
+            audio?: "aac" | "opus" | "pcmu" | "pcma";
+            /**
+             * Format: double
+             * @description Seconds of sound in it.
+             * @example 10.1
+             */
+            audio_s?: number;
             /**
              * Format: int64
              * @description Size of the file.
@@ -3495,6 +3512,13 @@ export interface components {
              * @example nothing moves
              */
             activity_reason?: string;
+            /**
+             * @description Coding of the sound that comes with the video; absent when none is taken.
+             * @enum {string}
+             */
+            audio_codec?: "aac" | "opus" | "pcmu" | "pcma";
+            /** @description Why none is taken although the camera has some. */
+            audio_reason?: string;
             /**
              * Format: int64
              * @description Bytes of video received.
@@ -7063,7 +7087,10 @@ export interface operations {
     };
     "get-recording-init": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description false has players pass over the sound. */
+                audio?: boolean;
+            };
             header?: never;
             path: {
                 /** @description The recording's id. */

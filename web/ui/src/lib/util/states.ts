@@ -44,6 +44,14 @@ export const DROP_WORDS: Record<string, string> = {
   store: "not stored",
 };
 
+/** Codings of sound, in words. */
+export const AUDIO_WORDS: Record<string, string> = {
+  aac: "AAC",
+  opus: "Opus",
+  pcmu: "G.711 (µ-law)",
+  pcma: "G.711 (A-law)",
+};
+
 export const CLOCK_WORDS: Record<string, string> = {
   rtcp: "camera’s own clock (RTCP)",
   arrival: "this machine, on arrival",
