@@ -39,6 +39,7 @@ type soundLine struct {
 	quick  captureClock  // of its end
 	offset time.Duration // from the sound's own time to PTS
 	bias   time.Duration // of the place by the camera's clock to that by arrival
+	exact  bool          // it was where the reports say
 	pts    time.Duration // of the last piece
 }
 
@@ -48,6 +49,10 @@ func (l *soundLine) place(timestamp uint32, length time.Duration, pieces int, ar
 	target, slack := l.quick.quickest(own+length, arrived).Sub(ref.zero), soundGuess
 	if by := ref.ahead - own; ref.claimed && (by-target).Abs() <= maxApart {
 		l.bias, slack = by-target, soundSlack
+		if !l.exact { // once, what was a guess is put right
+			slack = time.Millisecond
+			l.exact = (by - l.offset).Abs() <= slack
+		}
 	}
 	target += l.bias
 	piece := length / time.Duration(pieces)

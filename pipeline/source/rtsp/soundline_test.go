@@ -147,7 +147,7 @@ func TestSoundStaysWithThePicture(t *testing.T) {
 		settle time.Duration    // after which it holds
 		spare  [2]time.Duration // in which it need not
 	}{
-		"a good camera":                  {stage{reports: 5 * s, soundReports: 5 * s, delay: 100 * ms, jitter: 20 * ms}, soundSlack + ms, 8 * s, [2]time.Duration{}},
+		"a good camera":                  {stage{reports: 5 * s, soundReports: 5 * s, delay: 100 * ms, jitter: 20 * ms}, 3 * ms, 8 * s, [2]time.Duration{}},
 		"its wall clock was never set":   {stage{reports: 5 * s, soundReports: 5 * s, wall: -20 * 365 * 24 * time.Hour}, soundSlack + ms, 8 * s, [2]time.Duration{}},
 		"no sender reports":              {stage{jitter: 20 * ms}, soundGuess + 20*ms, s, [2]time.Duration{}},
 		"none for the sound":             {stage{reports: 5 * s, jitter: 20 * ms}, soundGuess + 20*ms, s, [2]time.Duration{}},
