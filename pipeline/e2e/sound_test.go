@@ -48,7 +48,9 @@ func TestSoundIsRecordedWhereItIsWanted(t *testing.T) {
 		movie := d.send(t, http.MethodGet, "/api/v1/cameras/"+id+"/recordings/video.mp4"+span, nil)
 		require.Equal(t, http.StatusOK, movie.Status)
 		entry := map[pipeline.Codec]string{pipeline.AAC: "mp4a", pipeline.PCMU: "ulaw"}[codec]
-		require.Equal(t, 1, bytes.Count(movie.Body[:bytes.Index(movie.Body, []byte("mdat"))], []byte(entry)))
+		head, _, found := bytes.Cut(movie.Body, []byte("mdat"))
+		require.True(t, found)
+		require.Equal(t, 1, bytes.Count(head, []byte(entry)))
 		playlist := string(d.send(t, http.MethodGet, "/api/v1/cameras/"+id+"/recordings/index.m3u8"+span, nil).Body)
 		if codec == pipeline.AAC {
 			require.NotContains(t, playlist, "audio=false")
