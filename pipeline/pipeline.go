@@ -150,6 +150,7 @@ type Status struct {
 	Units         uint64    `json:"units"`
 	Frames        uint64    `json:"frames"`
 	IdleFrames    uint64    `json:"idle_frames"` // not decoded: nothing moved
+	Selected      uint64    `json:"selected"`    // frames that went to the detector
 	Inferences    uint64    `json:"inferences"`
 	Bytes         uint64    `json:"bytes"`
 	Reconnects    uint64    `json:"reconnects"`
@@ -176,13 +177,3 @@ type Status struct {
 
 // DiskFull is Status.RecordError when no space is left for recordings.
 const DiskFull = "the disk is full"
-
-// Drops counts what was given up, by the place and the reason.
-type Drops struct {
-	Decode  uint64 `json:"decode"`  // units not decoded: the decoder was behind
-	Corrupt uint64 `json:"corrupt"` // units the decoder refused or that lost packets
-	Stale   uint64 `json:"stale"`   // frames replaced by a newer one before detection
-	Failed  uint64 `json:"failed"`  // frames whose detection failed
-	Record  uint64 `json:"record"`  // units not recorded: the disk was behind or failed
-	Store   uint64 `json:"store"`   // annotations or metrics not stored
-}

@@ -37,6 +37,7 @@ type Bus struct {
 	pending int
 	folder  string
 	dropped atomic.Uint64
+	missed  missed
 }
 
 const (
@@ -136,7 +137,11 @@ func (b *Bus) subscribe(ctx context.Context, ready chan<- struct{}, drain bool, 
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", subject, err)
 		}
-		defer func() { _ = sub.Unsubscribe() }()
+		b.missed.begin(sub)
+		defer func() {
+			b.missed.end(sub)
+			_ = sub.Unsubscribe()
+		}()
 	}
 	if err := b.conn.FlushTimeout(flushTimeout); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("subscribe: %w", err)

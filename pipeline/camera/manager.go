@@ -3,6 +3,7 @@ package camera
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -222,10 +223,7 @@ func (m *Manager) health(now time.Time) {
 		h.Cameras = append(h.Cameras, bus.CameraCounters{
 			CameraID: s.CameraID, Started: r.since, Model: s.Model, Version: s.ModelVersion,
 			Frames: s.Frames, Inferences: s.Inferences,
-			Drops: map[string]uint64{
-				"decode": s.Drops.Decode, "corrupt": s.Drops.Corrupt, "stale": s.Drops.Stale,
-				"failed": s.Drops.Failed, "record": s.Drops.Record, "store": s.Drops.Store,
-			},
+			Drops: maps.Collect(s.Drops.All()),
 		})
 	}
 	m.bus.Publish(bus.Health, h)

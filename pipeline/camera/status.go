@@ -17,10 +17,7 @@ func (w *Worker) Status() pipeline.Status {
 	s.Units, s.Frames, s.Inferences = w.units.Load(), w.frames.Load(), w.inferences.Load()
 	s.IdleFrames = w.idleFrames.Load()
 	s.Bytes, s.Reconnects = w.bytes.Load(), w.reconnects.Load()
-	s.Drops = pipeline.Drops{
-		Decode: w.decodeDrops.Load(), Corrupt: w.corrupt.Load(), Stale: w.stale.Load(),
-		Failed: w.failed.Load(), Record: w.recDrops.Load(), Store: w.storeDrops.Load(),
-	}
+	s.Selected, s.Drops = w.selected.Load(), w.drops.read()
 	flowing := w.flowing.Load()
 	// What is recorded does not wait for the decoder, and neither does the news of it.
 	s.Recording = w.camera.Record != store.RecordOff && flowing != 0 && s.RecordError == ""
@@ -35,8 +32,8 @@ func (w *Worker) Status() pipeline.Status {
 // pictureWait is how long after its first unit a stream may be without a picture.
 const pictureWait = 5 * time.Second
 
-// DroppedByStore counts annotations that could not be stored.
-func (w *Worker) DroppedByStore(n int) { w.storeDrops.Add(uint64(n)) }
+// DroppedByStore counts annotations and tracks that could not be stored.
+func (w *Worker) DroppedByStore(n int) { w.drops.store.Add(uint64(n)) }
 
 func (w *Worker) update(change func(*pipeline.Status)) {
 	w.mu.Lock()

@@ -147,14 +147,14 @@ func (w *Worker) Unit(u pipeline.Unit) {
 		t.Unit(u)
 	}
 	if w.skipping && !u.Key {
-		w.decodeDrops.Add(1)
+		w.drops.decode.Add(1)
 		return
 	}
 	select {
 	case w.queue <- coded{format: w.format, unit: u}:
 		w.format, w.skipping = nil, false
 	default:
-		w.decodeDrops.Add(1)
+		w.drops.decode.Add(1)
 		w.skipping = true // what follows cannot be decoded before a key frame
 	}
 }

@@ -45,6 +45,8 @@ type video struct {
 	pictured time.Duration // PTS of the last picture that the gate was given
 	reported activity.Report
 	lag      lag
+	started  bool // the decoder has had a key unit
+	books    books
 	excused  time.Time // until then the decoder may be late: it has decoded what was held
 }
 
@@ -66,6 +68,8 @@ type answer struct {
 
 func newVideo(ctx context.Context, w *Worker) *video {
 	v := &video{w: w, ctx: ctx, known: -1, pictured: -1}
+	v.books.corrupt = func() { w.drops.corrupt.Add(1) }
+	v.books.empty = func() { w.drops.empty.Add(1) }
 	if w.deps.Gate != nil {
 		v.gate = w.deps.Gate(w.camera)
 	}
@@ -86,12 +90,15 @@ func (v *video) take(c coded) {
 	}
 	switch {
 	case v.decoder == nil:
+		v.w.drops.noDecoder.Add(1)
 	case v.ctx.Err() != nil:
 		if len(v.held.units) > 0 {
 			v.held.add(c.unit)
+		} else {
+			v.w.drops.closed.Add(1)
 		}
 	case v.late(c.unit):
-		v.w.decodeDrops.Add(1)
+		v.w.drops.late.Add(1)
 	case v.gate == nil:
 		v.decode(c.unit)
 	default:
@@ -139,15 +146,25 @@ func (v *video) restart() {
 }
 
 func (v *video) decode(u pipeline.Unit) {
+	if !v.started && !u.Key {
+		v.w.drops.noKey.Add(1) // the decoder would pass over it
+		return
+	}
+	v.started = true
+	if u.PTS > v.known { // else it is the look, which has been counted
+		v.books.sent(u.PTS)
+	}
 	if err := v.decoder.Decode(u, v.frame); err != nil {
-		v.w.corrupt.Add(1)
+		v.books.refused()
 	}
 }
 
 func (v *video) flush(emit func(*frame.Frame)) {
 	if err := v.decoder.Flush(emit); err != nil {
-		v.w.corrupt.Add(1)
+		v.w.log.Debug("flush decoder", "error", err)
 	}
+	v.started = false
+	v.books.flushed()
 }
 
 // unit handles a unit of a camera that may be idle.
@@ -198,7 +215,7 @@ func (v *video) alone(u pipeline.Unit) (f *frame.Frame) {
 		f = got
 	}
 	if err := v.decoder.Decode(u, keep); err != nil {
-		v.w.corrupt.Add(1)
+		v.w.log.Debug("look at a key picture", "error", err) // it is decoded again, and counted then
 	}
 	v.flush(keep)
 	return f
@@ -319,6 +336,8 @@ func (v *video) abandon() {
 		v.pass(v.held.take(len(v.held.units)), latest, time.Minute)
 		latest.Release()
 	}
+	v.w.drops.closed.Add(uint64(len(v.held.take(len(v.held.units))))) // of which nothing is known, not even a size
+	v.w.held.Store(0)
 }
 
 // wake decodes what is held.
@@ -383,6 +402,7 @@ func (v *video) compared(f *frame.Frame) bool {
 // frame takes over one decoded frame.
 func (v *video) frame(f *frame.Frame) {
 	defer f.Release()
+	v.books.came(f.PTS)
 	if f.PTS <= v.known {
 		return // it was announced as a look
 	}
@@ -400,7 +420,11 @@ func (v *video) frame(f *frame.Frame) {
 	assigned := w.deps.Detector.Assignment(w.camera.ID)
 	normal := assigned.FPS
 	w.pace.most(cmp.Or(assigned.FastFPS, w.deps.FastFPS))
-	if f.Damaged || normal <= 0 || f.PTS < v.due {
+	if normal <= 0 || f.PTS < v.due {
+		return
+	}
+	if f.Damaged {
+		w.drops.damaged.Add(1)
 		return
 	}
 	period := time.Duration(float64(time.Second) / w.pace.rate(f.PTS, normal))
@@ -427,15 +451,18 @@ func (v *video) frame(f *frame.Frame) {
 func (v *video) submit(f *frame.Frame, number uint64, done func(Result)) {
 	w, pts := v.w, f.PTS
 	w.pending.Add(1)
+	w.selected.Add(1)
 	w.deps.Detector.Submit(w.camera.ID, f, func(r Result) {
 		defer w.pending.Done()
 		switch {
 		case r.Err == nil:
 			w.inferences.Add(1)
 		case errors.Is(r.Err, batch.ErrStale):
-			w.stale.Add(1)
+			w.drops.stale.Add(1)
+		case errors.Is(r.Err, ErrNoModel):
+			w.drops.noModel.Add(1)
 		default:
-			w.failed.Add(1)
+			w.drops.failed.Add(1)
 		}
 		done(r)
 		select {

@@ -29,8 +29,11 @@ import (
 type Result struct {
 	Detections []detect.Detection
 	Ref        detect.Ref
-	Err        error // batch.ErrStale when a newer frame took its place
+	Err        error // batch.ErrStale when a newer frame took its place, ErrNoModel, or the detector's
 }
+
+// ErrNoModel is the error of a Result when no model is loaded for the camera.
+var ErrNoModel = errors.New("no model is loaded for this camera")
 
 // Assignment is what a Detector runs for a camera.
 type Assignment struct {
@@ -49,7 +52,8 @@ type Detector interface {
 }
 
 // Annotator turns detections of some frames into annotations of all frames. It
-// is used by one goroutine.
+// is used by one goroutine. One that also has Late() uint64 tells by it how many
+// detections came after their frames had gone out.
 type Annotator interface {
 	// Frame is called for every decoded frame, in order.
 	Frame(m frame.Meta, width, height int)
@@ -76,6 +80,7 @@ type Tap interface {
 type Hooks struct {
 	Dropped func(units int)   // units it could not record
 	Trouble func(text string) // why recording fails, "" when it works again
+	Unseen  func(units int)   // units that somebody who watches did not get
 }
 
 // Deps is what a worker works with.
@@ -113,12 +118,12 @@ type Worker struct {
 	pool   frame.Pool
 	taps   []Tap
 
-	units, frames, inferences, bytes, reconnects  atomic.Uint64
-	decodeDrops, corrupt, stale, failed, recDrops atomic.Uint64
-	storeDrops, idleFrames                        atomic.Uint64
-	held                                          atomic.Int64    // units kept undecoded
-	flowing                                       atomic.Int64    // since when units come, in Unix ns; 0: they do not
-	asked                                         [2]atomic.Int64 // when the newest frame was last asked for, in Unix ns
+	units, frames, inferences, bytes, reconnects atomic.Uint64
+	idleFrames, selected                         atomic.Uint64
+	drops                                        drops
+	held                                         atomic.Int64    // units kept undecoded
+	flowing                                      atomic.Int64    // since when units come, in Unix ns; 0: they do not
+	asked                                        [2]atomic.Int64 // when the newest frame was last asked for, in Unix ns
 
 	mu     sync.Mutex // guards what follows
 	status pipeline.Status
@@ -179,7 +184,8 @@ func NewWorker(c store.Camera, deps Deps) (*Worker, error) {
 	}
 	var err error
 	w.taps, err = deps.Taps(c, Hooks{
-		Dropped: func(units int) { w.recDrops.Add(uint64(units)) },
+		Dropped: func(units int) { w.drops.record.Add(uint64(units)) },
+		Unseen:  func(units int) { w.drops.live.Add(uint64(units)) },
 		Trouble: func(text string) { w.update(func(s *pipeline.Status) { s.RecordError = text }) },
 	})
 	if err != nil {
@@ -232,6 +238,7 @@ func (w *Worker) decode(ctx context.Context) {
 func (w *Worker) annotate() {
 	a := w.deps.Annotator(w.camera)
 	defer a.Flush()
+	late, _ := a.(interface{ Late() uint64 })
 	for e := range w.events {
 		switch {
 		case e.kind == frameDecoded:
@@ -246,6 +253,9 @@ func (w *Worker) annotate() {
 			a.Failed(e.meta.Seq)
 		default:
 			a.Detected(e.meta, e.result.Detections, e.result.Ref.Model, e.result.Ref.Version)
+			if late != nil {
+				w.drops.outrun.Store(late.Late())
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"detectd/pipeline"
 	"detectd/pipeline/bus"
@@ -22,6 +23,7 @@ type feed struct {
 
 	mu      sync.Mutex // guards readers and their channels against closing
 	readers map[*reader]struct{}
+	behind  atomic.Uint64 // items that pages did not get
 }
 
 type reader struct {
@@ -84,7 +86,8 @@ func (f *feed) handle(ctx context.Context, m bus.Message) {
 		}
 		select {
 		case r.ch <- item:
-		default: // the page is behind
+		default:
+			f.behind.Add(1)
 		}
 	}
 }

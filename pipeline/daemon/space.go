@@ -95,6 +95,9 @@ func (g guardedSeries) PutInferences(ctx context.Context, ms []store.Inference) 
 	if g.space.Check(space.Expendable) == nil {
 		return g.Store.PutInferences(ctx, ms)
 	}
+	for _, m := range ms {
+		g.dropped(m.CameraID, 1)
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
@@ -105,7 +106,7 @@ func (d *Daemon) borrow(ctx context.Context, ref detect.Ref) (detect.Detector, d
 
 // taps are what receives a camera's video beside the decoder.
 func (d *Daemon) taps(c store.Camera, h camera.Hooks) ([]camera.Tap, error) {
-	l := live.New(c.ID, d.log)
+	l := live.New(c.ID, h.Unseen, d.log)
 	d.mu.Lock()
 	d.lives[c.ID] = l
 	delete(d.recorders, c.ID)
@@ -172,7 +173,12 @@ type detector struct{ stage *infer.Stage }
 
 // Submit implements camera.Detector.
 func (a detector) Submit(cameraID string, f *frame.Frame, done func(camera.Result)) {
-	a.stage.Submit(cameraID, f, func(r infer.Result) { done(camera.Result(r)) })
+	a.stage.Submit(cameraID, f, func(r infer.Result) {
+		if errors.Is(r.Err, infer.ErrNoModel) {
+			r.Err = camera.ErrNoModel
+		}
+		done(camera.Result(r))
+	})
 }
 
 // Assignment implements camera.Detector.

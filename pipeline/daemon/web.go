@@ -46,6 +46,13 @@ func (d *Daemon) openWeb(context.Context) error {
 	if err := health.RegisterSpace(d.metrics, d.spaceFigures); err != nil {
 		return err
 	}
+	err = health.RegisterLost(d.metrics, map[string]func() uint64{
+		"publish": d.bus.Dropped, "subscriber": d.bus.Missed, "page": d.feed.behind.Load,
+		"report": func() uint64 { return d.report.Stats().Lost },
+	})
+	if err != nil {
+		return err
+	}
 	if d.latency, err = health.NewLatency(d.metrics); err != nil {
 		return err
 	}

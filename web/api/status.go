@@ -20,6 +20,7 @@ type Status struct {
 	Units         uint64  `json:"units" doc:"Coded pictures received."`
 	Frames        uint64  `json:"frames" doc:"Pictures decoded."`
 	IdleFrames    uint64  `json:"idle_frames" doc:"Pictures left undecoded because nothing moved. They are annotated from the key pictures around them."`
+	Selected      uint64  `json:"selected" doc:"Pictures that were handed to the detector."`
 	Inferences    uint64  `json:"inferences" doc:"Pictures that went through the model."`
 	Bytes         uint64  `json:"bytes" doc:"Bytes of video received."`
 	Reconnects    uint64  `json:"reconnects" doc:"How often the connection was made again."`
@@ -44,12 +45,23 @@ type Status struct {
 
 // Drops counts what was given up, by place and reason.
 type Drops struct {
-	Decode  uint64 `json:"decode" doc:"Coded pictures not decoded: the decoder was behind."`
-	Corrupt uint64 `json:"corrupt" doc:"Coded pictures that were damaged."`
-	Stale   uint64 `json:"stale" doc:"Pictures replaced by a newer one before detection."`
-	Failed  uint64 `json:"failed" doc:"Pictures whose detection failed."`
-	Record  uint64 `json:"record" doc:"Coded pictures not recorded: the disk was behind or failed."`
-	Store   uint64 `json:"store" doc:"Annotations or metrics not stored."`
+	Packets   uint64 `json:"packets" doc:"Packets from the camera that were lost or could not be read."`
+	Source    uint64 `json:"source" doc:"Pictures that the source could not hand on, as those before the first key picture."`
+	Decode    uint64 `json:"decode" doc:"Coded pictures not decoded: the queue was full."`
+	Late      uint64 `json:"late" doc:"Coded pictures not decoded: they were too old when their turn came."`
+	NoKey     uint64 `json:"no_key" doc:"Coded pictures that need one before them that never came."`
+	NoDecoder uint64 `json:"no_decoder" doc:"Coded pictures that nothing can decode."`
+	Corrupt   uint64 `json:"corrupt" doc:"Coded pictures that the decoder refused."`
+	Empty     uint64 `json:"empty" doc:"Coded pictures taken by the decoder that gave no picture of their own."`
+	Closed    uint64 `json:"closed" doc:"Coded pictures that the end of the camera's work came before."`
+	Damaged   uint64 `json:"damaged" doc:"Pictures not detected since parts of them are missing."`
+	Stale     uint64 `json:"stale" doc:"Pictures replaced by a newer one before detection."`
+	NoModel   uint64 `json:"no_model" doc:"Pictures for which no model was loaded."`
+	Failed    uint64 `json:"failed" doc:"Pictures whose detection failed."`
+	Outrun    uint64 `json:"outrun" doc:"Detections that came after their picture had gone out without them."`
+	Record    uint64 `json:"record" doc:"Coded pictures not recorded: the disk was behind or failed."`
+	Store     uint64 `json:"store" doc:"Annotations, tracks or metrics not stored."`
+	Live      uint64 `json:"live" doc:"Coded pictures that somebody watching did not get."`
 }
 
 // status is the camera's condition, also while no worker has one.
@@ -68,7 +80,7 @@ func newStatus(s pipeline.Status) Status {
 	return Status{
 		CameraID: s.CameraID, State: string(s.State), Reason: s.Reason, Since: Time{s.Since}, NextTry: Time{s.NextTry},
 		Codec: string(s.Codec), Width: s.Width, Height: s.Height, FPS: s.FPS, DetectFPS: s.DetectFPS,
-		Units: s.Units, Frames: s.Frames, IdleFrames: s.IdleFrames, Inferences: s.Inferences, Bytes: s.Bytes, Reconnects: s.Reconnects,
+		Units: s.Units, Frames: s.Frames, IdleFrames: s.IdleFrames, Selected: s.Selected, Inferences: s.Inferences, Bytes: s.Bytes, Reconnects: s.Reconnects,
 		Drops: Drops(s.Drops), LastFrame: Time{s.LastFrame},
 		Model: s.Model, ModelVersion: s.ModelVersion, ModelRevision: s.ModelRevision, ModelError: s.ModelError,
 		AudioCodec: string(s.AudioCodec), AudioReason: s.AudioReason,

@@ -49,6 +49,7 @@ func CameraCollector(c cameras) prometheus.Collector {
 			counter("idle_frames_total", "Pictures left undecoded because nothing moved.", func(s pipeline.Status) float64 { return float64(s.IdleFrames) }),
 			counter("idle_audits_total", "Checks at random of video left undecoded.", func(s pipeline.Status) float64 { return float64(s.IdleAudits) }),
 			counter("idle_misses_total", "Checks that found movement nobody had noticed.", func(s pipeline.Status) float64 { return float64(s.IdleMisses) }),
+			counter("selected_total", "Pictures that were handed to the detector.", func(s pipeline.Status) float64 { return float64(s.Selected) }),
 			counter("inferences_total", "Pictures that went through the model.", func(s pipeline.Status) float64 { return float64(s.Inferences) }),
 			counter("bytes_total", "Bytes of video received.", func(s pipeline.Status) float64 { return float64(s.Bytes) }),
 			counter("reconnects_total", "Connections made again.", func(s pipeline.Status) float64 { return float64(s.Reconnects) }),
@@ -77,18 +78,8 @@ func (c *cameraCollector) Collect(ch chan<- prometheus.Metric) {
 		for _, m := range c.metrics {
 			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s), s.CameraID)
 		}
-		for _, d := range []struct {
-			reason string
-			n      uint64
-		}{
-			{"decode", s.Drops.Decode},
-			{"corrupt", s.Drops.Corrupt},
-			{"stale", s.Drops.Stale},
-			{"failed", s.Drops.Failed},
-			{"record", s.Drops.Record},
-			{"store", s.Drops.Store},
-		} {
-			ch <- prometheus.MustNewConstMetric(c.drops, prometheus.CounterValue, float64(d.n), s.CameraID, d.reason)
+		for reason, n := range s.Drops.All() {
+			ch <- prometheus.MustNewConstMetric(c.drops, prometheus.CounterValue, float64(n), s.CameraID, reason)
 		}
 		ch <- prometheus.MustNewConstMetric(c.state, prometheus.GaugeValue, 1, s.CameraID, string(s.State))
 	}

@@ -106,6 +106,7 @@ func (p *player) once(ctx context.Context) error {
 	for {
 		u, err := m.next()
 		p.listen(m)
+		p.passedOver(m)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -132,6 +133,18 @@ func (p *player) once(ctx context.Context) error {
 	p.hearing.queue = nil // it would be heard together with the next loop
 	p.offset = end
 	return nil
+}
+
+// passedOver tells the sink of units that could not be decoded.
+func (p *player) passedOver(m medium) {
+	v, ok := m.(*video)
+	if !ok || v.passed == 0 {
+		return
+	}
+	if l, ok := p.sink.(pipeline.Losses); ok {
+		l.Lost(0, v.passed)
+	}
+	v.passed = 0
 }
 
 // deliver hands u on when it is due; false means that ctx ended.

@@ -38,6 +38,7 @@ type video struct {
 	count   int
 	last    time.Duration // DTS of the unit before
 	shift   time.Duration // put on the times since they jumped back
+	passed  int           // units passed over, not yet told
 }
 
 func openVideo(path string) (*video, error) {
@@ -173,6 +174,7 @@ func (v *video) next() (pipeline.Unit, error) {
 			v.follow(u)
 			return u, nil
 		}
+		v.passed++
 	}
 }
 

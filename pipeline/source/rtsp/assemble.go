@@ -68,6 +68,9 @@ func (a *assembler) packet(pkt *rtp.Packet) {
 	now := a.ss.now()
 	a.ss.reach(stagePackets)
 	missing := a.seen && pkt.SequenceNumber != a.sequence+1
+	if missing {
+		a.lost(skipped(a.sequence, pkt.SequenceNumber), 0)
+	}
 	a.seen, a.sequence = true, pkt.SequenceNumber
 	a.hurt = a.hurt || missing && a.open
 	if a.open && pkt.Timestamp != a.timestamp {
@@ -85,6 +88,7 @@ func (a *assembler) packet(pkt *rtp.Packet) {
 		errors.Is(err, rtpmjpeg.ErrMorePacketsNeeded):
 	default:
 		a.hurt = true
+		a.lost(1, 0)
 		a.ss.log.Debug("camera sent a broken packet", "error", err)
 	}
 	if pkt.Marker {
@@ -96,6 +100,7 @@ func (a *assembler) add(nals [][]byte) {
 	for _, nal := range nals {
 		if a.size += len(nal); a.size > maxUnitBytes {
 			a.hurt = true
+			a.lost(1, 0)
 			return
 		}
 		if len(nal) > 0 {
@@ -128,13 +133,32 @@ func (a *assembler) flush(now time.Time) {
 	a.ss.reach(stageNoKey)
 	if key || a.started {
 		a.deliver(nals, key, now)
+	} else {
+		a.lost(0, 1)
 	}
+}
+
+// lost tells what does not become a unit.
+func (a *assembler) lost(packets, pictures int) {
+	if l, ok := a.sink.(pipeline.Losses); ok {
+		l.Lost(packets, pictures)
+	}
+}
+
+// skipped is how many packets are missing between two. More than half of all numbers
+// is a camera that counts anew, of which nothing is known.
+func skipped(before, now uint16) int {
+	if n := now - before - 1; n < 1<<15 {
+		return int(n)
+	}
+	return 1
 }
 
 func (a *assembler) deliver(nals [][]byte, key bool, now time.Time) {
 	pts, dts, ok := a.line.next(a.timestamp, a.arrived, func(pts int64) (int64, error) { return a.codec.dts(nals, pts) })
 	if !ok {
-		return // shown before the first key unit: it refers to units that we never had
+		a.lost(0, 1) // shown before the first key unit: it refers to units that we never had
+		return
 	}
 	a.started = true
 	a.ss.reach(stageVideo)

@@ -174,7 +174,11 @@ func (ss *session) run(sink pipeline.Sink) error {
 	if !ss.playing.Swap(true) {
 		ss.timer.Reset(ss.cfg.VideoTimeout)
 	}
-	return ss.client.Wait()
+	err = ss.client.Wait()
+	if a.open {
+		a.lost(0, 1) // its end never came
+	}
+	return err
 }
 
 // listen sets the sound up beside the video, and says why there is none. Whatever
@@ -254,7 +258,7 @@ func (ss *session) newClient(protocol gortsplib.Protocol) *gortsplib.Client {
 		OnRequest:         ss.onRequest,
 		OnResponse:        ss.onResponse,
 		OnTransportSwitch: func(error) {},
-		OnPacketsLost:     func(uint64) {}, // the assembler counts by itself, per unit
+		OnPacketsLost:     func(uint64) {}, // the assembler counts by itself
 		OnDecodeError:     func(err error) { ss.log.Debug("camera sent a broken packet", "error", err) },
 	}
 }

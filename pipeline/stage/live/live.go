@@ -54,12 +54,14 @@ const (
 // block: what they wait for is bounded work in memory.
 type Live struct {
 	log        *slog.Logger
+	dropped    func(units int) // may be nil
 	idle, wait time.Duration
 
 	mu       sync.Mutex // guards what follows, and every writing to and closing of the muxer
 	format   pipeline.Format
 	known    bool // the format is known
 	ended    bool // Run has ended
+	failed   bool // packing failed while somebody looked, until it begins anew
 	muxer    *gohlslib.Muxer
 	track    *gohlslib.Track
 	base     time.Duration // PTS of the muxer's first unit
@@ -72,9 +74,10 @@ type Live struct {
 
 var _ pipeline.Sink = (*Live)(nil)
 
-// New makes the live video of a camera. It starts nothing.
-func New(cameraID string, log *slog.Logger) *Live {
-	return &Live{log: log.With("camera", cameraID), idle: idleTime, wait: waitTime, changed: make(chan struct{})}
+// New makes the live video of a camera. It starts nothing. dropped, which may be nil, is
+// told of units that could not be packed for somebody who looks; it must not block.
+func New(cameraID string, dropped func(units int), log *slog.Logger) *Live {
+	return &Live{dropped: dropped, log: log.With("camera", cameraID), idle: idleTime, wait: waitTime, changed: make(chan struct{})}
 }
 
 // Run ends packing when nobody looks any more, until ctx ends.
@@ -119,12 +122,23 @@ func (l *Live) Unit(u pipeline.Unit) {
 	if l.muxer != nil && jumped(last, u) {
 		l.stop("the time jumps")
 	}
-	if l.muxer == nil && (!u.Key || !l.watched(l.lastUnit) || !l.start(u)) {
+	watched := l.watched(l.lastUnit)
+	if l.muxer == nil && (!u.Key || !watched || !l.start(u)) {
+		l.drop(watched && l.failed)
 		return
 	}
-	if err := l.write(u); err != nil {
+	err := l.write(u)
+	if l.failed = err != nil; l.failed {
 		l.log.Debug("live video begins anew", "error", err)
 		l.stop("a unit cannot be packed")
+		l.drop(watched)
+	}
+}
+
+// drop counts a unit that somebody does not get to see.
+func (l *Live) drop(missed bool) {
+	if missed && l.dropped != nil {
+		l.dropped(1)
 	}
 }
 
@@ -155,6 +169,7 @@ func (l *Live) start(u pipeline.Unit) bool {
 	}
 	if err := m.Start(); err != nil {
 		l.log.Error("live video cannot be packed", "error", err)
+		l.failed = true
 		return false
 	}
 	l.muxer, l.track, l.base = m, track, u.PTS

@@ -127,7 +127,7 @@ func TestPlaylistsAndSegments(t *testing.T) {
 	}{{"h264", pipeline.H264, 0}, {"h264 B-frames", pipeline.H264, 2}, {"h265 B-frames", pipeline.H265, 2}} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := camera(t, simulate.Spec{Codec: tc.codec, BFrames: tc.bframes, FPS: 25, Frames: 110, GOP: 25})
-			l := live.New("door", quiet)
+			l := live.New("door", nil, quiet)
 			url, _ := serve(t, l)
 			index := watch(t, l, url, c)
 			require.Equal(t, http.StatusOK, index.status)
@@ -179,7 +179,7 @@ func requireFrames(t *testing.T, mp4 []byte, first int) {
 
 func TestNothingIsPackedUnwatched(t *testing.T) {
 	c := camera(t, simulate.Spec{FPS: 25, Frames: 60, GOP: 25})
-	l := live.New("door", quiet)
+	l := live.New("door", nil, quiet)
 	l.SetTimes(300*time.Millisecond, 10*time.Second)
 	url, _ := serve(t, l)
 	l.Format(c.format)
@@ -200,7 +200,7 @@ func TestNothingIsPackedUnwatched(t *testing.T) {
 
 func TestStalledCameraLetsViewersGo(t *testing.T) {
 	c := camera(t, simulate.Spec{FPS: 25, Frames: 10, GOP: 25}) // too little for a segment
-	l := live.New("door", quiet)
+	l := live.New("door", nil, quiet)
 	l.SetTimes(300*time.Millisecond, 10*time.Second)
 	url, _ := serve(t, l)
 	require.Equal(t, http.StatusServiceUnavailable, watch(t, l, url, c).status)
@@ -209,13 +209,13 @@ func TestStalledCameraLetsViewersGo(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	t.Run("no video", func(t *testing.T) {
-		l := live.New("door", quiet)
+		l := live.New("door", nil, quiet)
 		l.SetTimes(10*time.Second, 20*time.Millisecond)
 		url, _ := serve(t, l)
 		require.Equal(t, http.StatusServiceUnavailable, get(t, url+live.Index).status)
 	})
 	t.Run("mjpeg", func(t *testing.T) {
-		l := live.New("door", quiet)
+		l := live.New("door", nil, quiet)
 		url, _ := serve(t, l)
 		l.Format(pipeline.Format{Codec: pipeline.MJPEG})
 		l.Unit(pipeline.Unit{Key: true, NALs: [][]byte{{1}}})
@@ -224,21 +224,21 @@ func TestErrors(t *testing.T) {
 		require.ErrorIs(t, err, live.ErrNoHLS)
 	})
 	t.Run("other names", func(t *testing.T) {
-		l := live.New("door", quiet)
+		l := live.New("door", nil, quiet)
 		for _, file := range []string{"", "../index.m3u8", `a\index.m3u8`, "x.mp4"} {
 			err := l.Serve(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), file)
 			require.ErrorIs(t, err, live.ErrNoFile, file)
 		}
 	})
 	t.Run("the viewer goes", func(t *testing.T) {
-		l := live.New("door", quiet)
+		l := live.New("door", nil, quiet)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		err := l.Serve(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), live.Index)
 		require.ErrorIs(t, err, context.Canceled)
 	})
 	t.Run("the camera ends", func(t *testing.T) {
-		l := live.New("door", quiet)
+		l := live.New("door", nil, quiet)
 		url, stop := serve(t, l)
 		got := make(chan answer, 1)
 		go func() { got <- get(t, url+live.Index) }()
@@ -266,7 +266,7 @@ func TestNewFormatAndJumps(t *testing.T) {
 		{"the timeline begins anew", small, -time.Minute, 2400 * time.Millisecond, "320x240", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l := live.New("door", quiet)
+			l := live.New("door", nil, quiet)
 			url, _ := serve(t, l)
 			require.Equal(t, http.StatusOK, watch(t, l, url, small).status)
 			head := func() string {
@@ -299,7 +299,7 @@ func TestBrokenUnits(t *testing.T) {
 		}
 		broken.units = append(broken.units, u)
 	}
-	l := live.New("door", quiet)
+	l := live.New("door", nil, quiet)
 	url, _ := serve(t, l)
 	require.NotPanics(t, func() { watch(t, l, url, broken) })
 	for _, u := range c.units {

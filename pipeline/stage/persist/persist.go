@@ -45,7 +45,8 @@ type Writer struct {
 	changed     map[string]store.Track // newest version by id
 }
 
-// New returns a writer. dropped is told how many annotations of a camera were lost.
+// New returns a writer. dropped is told how many annotations and tracks of a camera were
+// lost.
 func New(cfg Config, series Series, tracks Tracks, dropped func(cameraID string, n int), log *slog.Logger) *Writer {
 	if cfg.Interval <= 0 {
 		cfg.Interval = 200 * time.Millisecond
@@ -127,8 +128,13 @@ func (w *Writer) flush(ctx context.Context) {
 // retry keeps a track that could not be written, unless a newer version came.
 func (w *Writer) retry(t store.Track) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, newer := w.changed[t.ID]; !newer && len(w.changed) < w.cfg.MaxPending {
+	_, newer := w.changed[t.ID]
+	full := len(w.changed) >= w.cfg.MaxPending
+	if !newer && !full {
 		w.changed[t.ID] = t
+	}
+	w.mu.Unlock()
+	if !newer && full {
+		w.dropped(t.CameraID, 1)
 	}
 }

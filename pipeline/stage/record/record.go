@@ -316,6 +316,7 @@ func (r *Recorder) finish(next time.Duration) {
 func (r *Recorder) complete(s *segment, next time.Duration) {
 	row, err := s.finish(next)
 	if err != nil {
+		r.dropped(s.waiting())
 		r.diskFailed(err)
 	} else {
 		r.disk = trouble{}
@@ -340,6 +341,7 @@ func (r *Recorder) diskFailed(err error) {
 	if s := r.segment; s != nil {
 		r.segment, r.cut = nil, false
 		r.growing.Store(nil)
+		r.dropped(s.waiting())
 		if row, err := s.rescue(); err == nil && row.Frames > 0 {
 			r.rows = append(r.rows, row)
 		}
@@ -396,7 +398,7 @@ func (r *Recorder) report() {
 }
 
 func (r *Recorder) dropped(n int) {
-	if r.hooks.Dropped != nil {
+	if n > 0 && r.hooks.Dropped != nil {
 		r.hooks.Dropped(n)
 	}
 }

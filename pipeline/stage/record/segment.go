@@ -205,6 +205,14 @@ func (s *segment) finish(next time.Duration) (store.Segment, error) {
 	return s.publish()
 }
 
+// waiting is how many units are not in the file yet.
+func (s *segment) waiting() int {
+	if s.open {
+		return len(s.part) + 1
+	}
+	return len(s.part)
+}
+
 // rescue keeps the whole fragments of a file that could not be written on.
 func (s *segment) rescue() (store.Segment, error) {
 	if s.frames == 0 {

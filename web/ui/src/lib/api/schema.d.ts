@@ -1914,14 +1914,29 @@ export interface components {
         Drops: {
             /**
              * Format: int64
-             * @description Coded pictures that were damaged.
+             * @description Coded pictures that the end of the camera's work came before.
+             */
+            closed: number;
+            /**
+             * Format: int64
+             * @description Coded pictures that the decoder refused.
              */
             corrupt: number;
             /**
              * Format: int64
-             * @description Coded pictures not decoded: the decoder was behind.
+             * @description Pictures not detected since parts of them are missing.
+             */
+            damaged: number;
+            /**
+             * Format: int64
+             * @description Coded pictures not decoded: the queue was full.
              */
             decode: number;
+            /**
+             * Format: int64
+             * @description Coded pictures taken by the decoder that gave no picture of their own.
+             */
+            empty: number;
             /**
              * Format: int64
              * @description Pictures whose detection failed.
@@ -1929,9 +1944,49 @@ export interface components {
             failed: number;
             /**
              * Format: int64
+             * @description Coded pictures not decoded: they were too old when their turn came.
+             */
+            late: number;
+            /**
+             * Format: int64
+             * @description Coded pictures that somebody watching did not get.
+             */
+            live: number;
+            /**
+             * Format: int64
+             * @description Coded pictures that nothing can decode.
+             */
+            no_decoder: number;
+            /**
+             * Format: int64
+             * @description Coded pictures that need one before them that never came.
+             */
+            no_key: number;
+            /**
+             * Format: int64
+             * @description Pictures for which no model was loaded.
+             */
+            no_model: number;
+            /**
+             * Format: int64
+             * @description Detections that came after their picture had gone out without them.
+             */
+            outrun: number;
+            /**
+             * Format: int64
+             * @description Packets from the camera that were lost or could not be read.
+             */
+            packets: number;
+            /**
+             * Format: int64
              * @description Coded pictures not recorded: the disk was behind or failed.
              */
             record: number;
+            /**
+             * Format: int64
+             * @description Pictures that the source could not hand on, as those before the first key picture.
+             */
+            source: number;
             /**
              * Format: int64
              * @description Pictures replaced by a newer one before detection.
@@ -1939,7 +1994,7 @@ export interface components {
             stale: number;
             /**
              * Format: int64
-             * @description Annotations or metrics not stored.
+             * @description Annotations, tracks or metrics not stored.
              */
             store: number;
         };
@@ -3628,6 +3683,11 @@ export interface components {
             record_error?: string;
             /** @description Whether video is being recorded. */
             recording: boolean;
+            /**
+             * Format: int64
+             * @description Pictures that were handed to the detector.
+             */
+            selected: number;
             /**
              * Format: date-time
              * @description When the state began.

@@ -36,12 +36,23 @@ export function wordsOf(status: (Pick<Status, "state"> & Partial<Pick<Status, "r
 }
 
 export const DROP_WORDS: Record<string, string> = {
-  decode: "not decoded: decoder was behind",
-  corrupt: "damaged on the way",
+  packets: "packets lost or unreadable",
+  source: "not handed on by the source",
+  decode: "not decoded: the queue was full",
+  late: "not decoded: too old",
+  no_key: "not decoded: key frame missing",
+  no_decoder: "not decoded: no decoder",
+  corrupt: "refused by the decoder",
+  empty: "without a picture of their own",
+  closed: "left at the end",
+  damaged: "not detected: parts missing",
   stale: "replaced by a newer frame",
+  no_model: "no model loaded",
   failed: "detection failed",
+  outrun: "detections came too late",
   record: "not recorded",
   store: "not stored",
+  live: "not shown to a viewer",
 };
 
 /** Codings of sound, in words. */
