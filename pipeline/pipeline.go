@@ -145,6 +145,7 @@ type Status struct {
 	Codec         Codec     `json:"codec,omitempty"`
 	Width         int       `json:"width,omitempty"`
 	Height        int       `json:"height,omitempty"`
+	PixelAspect   float64   `json:"pixel_aspect,omitempty"` // width of a pixel by its height; 0 before the first frame
 	FPS           float64   `json:"fps"`
 	DetectFPS     float64   `json:"detect_fps"`
 	Units         uint64    `json:"units"`

@@ -14,17 +14,11 @@ type Source struct {
 	Orientation frame.Orientation
 }
 
-// maxAspect bounds the shapes of pixels that are believed, either way. Real ones
-// are between a half (half the lines) and two (half the columns).
-const maxAspect = 4
-
 // SourceOf describes a frame.
 func SourceOf(f *frame.Frame) Source {
 	s := Source{W: f.Width(), H: f.Height(), Orientation: f.Orientation}
-	if r := f.AV().SampleAspectRatio(); r.Num() > 0 && r.Den() > 0 && r.Num() != r.Den() {
-		if a := r.Float64(); a <= maxAspect && a >= 1.0/maxAspect {
-			s.Aspect = a
-		}
+	if a := f.Aspect(); a != 1 {
+		s.Aspect = a
 	}
 	return s
 }

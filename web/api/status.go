@@ -15,6 +15,7 @@ type Status struct {
 	Codec         string  `json:"codec,omitempty" example:"h264" doc:"Video coding."`
 	Width         int     `json:"width,omitempty" example:"1920" doc:"Pixels."`
 	Height        int     `json:"height,omitempty" example:"1080" doc:"Pixels."`
+	PixelAspect   float64 `json:"pixel_aspect,omitempty" example:"1.333" doc:"Width of a pixel by its height: the picture is shown this much wider than it is stored. 1 is square; not told before the first frame."`
 	FPS           float64 `json:"fps" example:"25" doc:"Coded pictures per second that arrive."`
 	DetectFPS     float64 `json:"detect_fps" example:"5" doc:"Detections per second that are made."`
 	Units         uint64  `json:"units" doc:"Coded pictures received."`
@@ -79,7 +80,7 @@ func (s *server) status(c store.Camera) Status {
 func newStatus(s pipeline.Status) Status {
 	return Status{
 		CameraID: s.CameraID, State: string(s.State), Reason: s.Reason, Since: Time{s.Since}, NextTry: Time{s.NextTry},
-		Codec: string(s.Codec), Width: s.Width, Height: s.Height, FPS: s.FPS, DetectFPS: s.DetectFPS,
+		Codec: string(s.Codec), Width: s.Width, Height: s.Height, PixelAspect: s.PixelAspect, FPS: s.FPS, DetectFPS: s.DetectFPS,
 		Units: s.Units, Frames: s.Frames, IdleFrames: s.IdleFrames, Selected: s.Selected, Inferences: s.Inferences, Bytes: s.Bytes, Reconnects: s.Reconnects,
 		Drops: Drops(s.Drops), LastFrame: Time{s.LastFrame},
 		Model: s.Model, ModelVersion: s.ModelVersion, ModelRevision: s.ModelRevision, ModelError: s.ModelError,

@@ -3670,6 +3670,12 @@ export interface components {
              */
             next_try?: string;
             /**
+             * Format: double
+             * @description Width of a pixel by its height: the picture is shown this much wider than it is stored. 1 is square; not told before the first frame.
+             * @example 1.333
+             */
+            pixel_aspect?: number;
+            /**
              * @description Why, in words.
              * @example no answer within 10 s
              */

@@ -32,9 +32,10 @@ export function contain(stored: Size, shown: Size, w: number, h: number): Fit {
   return { x: (w - width) / 2, y: (h - height) / 2, sx: width / stored.width, sy: height / stored.height };
 }
 
-/** The size in which a video is shown, once it is known. */
-export function sizeOf(video: HTMLVideoElement | null | undefined): Size | undefined {
-  return video?.videoWidth && video.videoHeight ? { width: video.videoWidth, height: video.videoHeight } : undefined;
+/** The size in which a video is shown, once it is known; ratio is that of its true width and height. */
+export function sizeOf(video: HTMLVideoElement | null | undefined, ratio?: number): Size | undefined {
+  if (!video?.videoWidth || !video.videoHeight) return undefined;
+  return { width: ratio ? video.videoHeight * ratio : video.videoWidth, height: video.videoHeight };
 }
 
 export interface DrawOptions {

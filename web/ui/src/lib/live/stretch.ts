@@ -1,0 +1,68 @@
+// Pictures of cameras are stored as they are coded. Where pixels are not square, a
+// browser knows that of a video, and not of a picture.
+import { contain, type Size } from "./draw";
+
+/** The size in which a stored picture is shown; aspect is the width of a pixel by its height. */
+export function shownAs(stored: Size, aspect: number | undefined): Size {
+  return { width: stored.width * (aspect || 1), height: stored.height };
+}
+
+/** How much wider and higher than with object-fit: contain the picture has to be in a box of w × h. */
+export function stretch(stored: Size, aspect: number, w: number, h: number): { x: number; y: number } {
+  const plain = contain(stored, stored, w, h);
+  const fit = contain(stored, shownAs(stored, aspect), w, h);
+  return plain.sx > 0 ? { x: fit.sx / plain.sx, y: fit.sy / plain.sy } : { x: 1, y: 1 };
+}
+
+type Stretched = { update(value: number | undefined): void; destroy(): void };
+
+/** Shows a picture with object-fit: contain in its true shape. */
+export function trueShape(img: HTMLImageElement, aspect: number | undefined): Stretched {
+  return follow(img, "load", aspect, () => ({ width: img.naturalWidth, height: img.naturalHeight }), (_, a) => a || 1);
+}
+
+/**
+ * The same for a video, by the ratio of its true width and height. Some browsers know
+ * the shape of pixels from the coded video, and some want it from the file around it.
+ */
+export function trueRatio(video: HTMLVideoElement, ratio: number | undefined): Stretched {
+  return follow(video, "resize", ratio, () => ({ width: video.videoWidth, height: video.videoHeight }), missing);
+}
+
+/** What the shape of a video lacks; a rounded size is none of it. */
+export function missing(size: Size, ratio: number | undefined): number {
+  const a = ratio && size.width > 0 ? (ratio * size.height) / size.width : 1;
+  return Math.abs(a - 1) < 0.02 ? 1 : a;
+}
+
+function follow(
+  node: HTMLElement, event: string, value: number | undefined, natural: () => Size,
+  aspect: (size: Size, value: number | undefined) => number,
+): Stretched {
+  const apply = (): void => {
+    const size = natural();
+    const a = aspect(size, value);
+    const s = stretch(size, a, node.clientWidth, node.clientHeight);
+    node.style.transform = a === 1 ? "" : `scale(${s.x}, ${s.y})`;
+  };
+  const watch = new ResizeObserver(apply);
+  watch.observe(node);
+  node.addEventListener(event, apply);
+  apply();
+  return {
+    update(next) {
+      value = next;
+      apply();
+    },
+    destroy() {
+      watch.disconnect();
+      node.removeEventListener(event, apply);
+    },
+  };
+}
+
+/** The true ratio of width and height of a camera's video; undefined while it is not known. */
+export function ratioOf(status: { width?: number; height?: number; pixel_aspect?: number } | undefined): number | undefined {
+  if (!status?.width || !status.height || !status.pixel_aspect) return undefined;
+  return (status.width * status.pixel_aspect) / status.height;
+}
