@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"sync"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -149,6 +150,7 @@ func TestOpenRefuses(t *testing.T) {
 		"output name":  {bright, with(func(c *detect.Contract) { c.Outputs["output"] = "x" }), detect.ErrNotDetector, `no numeric output "x"`},
 		"no labels":    {bright, with(func(c *detect.Contract) { c.Labels = nil }), detect.ErrNotDetector, "no labels"},
 		"labels":       {bright, with(func(c *detect.Contract) { c.Labels = c.Labels[:1] }), detect.ErrNotDetector, "2 score columns for 1"},
+		"more labels":  {bright, with(func(c *detect.Contract) { c.Labels = append(slices.Clone(c.Labels), "third") }), detect.ErrNotDetector, "2 score columns for 3"},
 		"label ids":    {bright, with(func(c *detect.Contract) { c.LabelIDs = []int{0, 5} }), detect.ErrNotDetector, "label id 5"},
 		"score":        {bright, with(func(c *detect.Contract) { c.MinScore = 2 }), detect.ErrNotDetector, "min_score"},
 		"wrong family": {bright, with(func(c *detect.Contract) { c.Family = "ssd" }), detect.ErrNotDetector, `"boxes"`},

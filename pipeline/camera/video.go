@@ -47,6 +47,7 @@ type video struct {
 	lag      lag
 	started  bool // the decoder has had a key unit
 	books    books
+	refusals int       // units refused since the last picture
 	excused  time.Time // until then the decoder may be late: it has decoded what was held
 }
 
@@ -156,8 +157,15 @@ func (v *video) decode(u pipeline.Unit) {
 	}
 	if err := v.decoder.Decode(u, v.frame); err != nil {
 		v.books.refused()
+		if v.refusals++; v.refusals == stubborn {
+			v.w.setState(pipeline.StateCodec, "the decoder refuses this video: "+err.Error(), time.Time{})
+		}
 	}
 }
+
+// stubborn is how many units in a row, without a picture, are a video that cannot be
+// decoded and not one that is disturbed.
+const stubborn = 60
 
 func (v *video) flush(emit func(*frame.Frame)) {
 	if err := v.decoder.Flush(emit); err != nil {
@@ -403,6 +411,7 @@ func (v *video) compared(f *frame.Frame) bool {
 func (v *video) frame(f *frame.Frame) {
 	defer f.Release()
 	v.books.came(f.PTS)
+	v.refusals = 0
 	if f.PTS <= v.known {
 		return // it was announced as a look
 	}

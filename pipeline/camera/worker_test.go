@@ -298,6 +298,28 @@ func TestFailuresAreCounted(t *testing.T) {
 	})
 }
 
+// TestStubbornDecoderIsTold lets the decoder refuse everything for a while.
+func TestStubbornDecoderIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, func(ctx context.Context, sink pipeline.Sink) error {
+			play(ctx, sink, 200)
+			<-ctx.Done()
+			return nil
+		})
+		g.decoder.fail = func(u pipeline.Unit) bool { return u.PTS > 10*tick && u.PTS < 120*tick }
+		stop := g.run(t)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, pipeline.StateRunning, g.worker.Status().State, "it may be disturbed")
+		time.Sleep(2 * time.Second)
+		s := g.worker.Status()
+		require.Equal(t, pipeline.StateCodec, s.State)
+		require.Equal(t, "the decoder refuses this video: corrupt", s.Reason)
+		time.Sleep(3 * time.Second)
+		require.Equal(t, pipeline.StateRunning, g.worker.Status().State)
+		stop()
+	})
+}
+
 func TestRetryWaits(t *testing.T) {
 	r := DefaultRetry()
 	for attempt := range 30 {

@@ -62,8 +62,10 @@ func New(format pipeline.Format, pool *frame.Pool, opts Options) (*Decoder, erro
 	if opts.MaxPixels <= 0 {
 		opts.MaxPixels = DefaultMaxPixels
 	}
-	if format.Width > 0 && format.Height > opts.MaxPixels/format.Width {
-		return nil, fmt.Errorf("open decoder: %dx%d pixels are more than the limit of %d", format.Width, format.Height, opts.MaxPixels)
+	width, height := codedSize(format)
+	width, height = max(width, format.Width), max(height, format.Height)
+	if width > 0 && height > opts.MaxPixels/width {
+		return nil, fmt.Errorf("open decoder: %dx%d pixels are more than the limit of %d", width, height, opts.MaxPixels)
 	}
 	d := &Decoder{format: format, pool: pool, opts: opts, codec: codec, pkt: astiav.AllocPacket()}
 	if err := d.open(); err != nil {

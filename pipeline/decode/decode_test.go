@@ -205,6 +205,51 @@ func TestReset(t *testing.T) {
 	require.Less(t, len(seqs), 52)
 }
 
+// bomb is the SPS of a picture of 1024x1024 macroblocks with nearly all of it cut off
+// (ITU-T H.264, 7.3.2.1.1).
+func bomb() []byte {
+	var bits []byte
+	fixed := func(v uint, n int) {
+		for i := n - 1; i >= 0; i-- {
+			bits = append(bits, byte(v>>i&1))
+		}
+	}
+	golomb := func(v uint) {
+		n := 0
+		for (v+1)>>n > 1 {
+			n++
+		}
+		fixed(0, n)
+		fixed(v+1, n+1)
+	}
+	fixed(66, 8) // baseline
+	fixed(0, 8)
+	fixed(62, 8)                           // level
+	for _, v := range []uint{0, 0, 2, 1} { // id, frame numbers, order of pictures, references
+		golomb(v)
+	}
+	fixed(0, 1)
+	golomb(1023)
+	golomb(1023)
+	fixed(0b111, 3)                                                      // whole frames, 8x8 inference, cropping
+	for _, v := range []uint{0, (16384 - 64) / 2, 0, (16384 - 48) / 2} { // in steps of two pixels
+		golomb(v)
+	}
+	fixed(0b01, 2) // no more about it, and the end
+	nal := []byte{0x67}
+	for len(bits)%8 != 0 {
+		bits = append(bits, 0)
+	}
+	for i := 0; i < len(bits); i += 8 {
+		b := byte(0)
+		for _, bit := range bits[i : i+8] {
+			b = b<<1 | bit
+		}
+		nal = append(nal, b)
+	}
+	return nal
+}
+
 func TestLimits(t *testing.T) {
 	format, units := generate(t, "v.mp4", simulate.Spec{Frames: 5})
 	var pool frame.Pool
@@ -212,11 +257,20 @@ func TestLimits(t *testing.T) {
 	require.ErrorContains(t, err, "limit")
 
 	format.Width, format.Height = 0, 0
+	_, err = decode.New(format, &pool, decode.Options{MaxPixels: 1000})
+	require.ErrorContains(t, err, "limit", "the parameter sets tell")
+
+	units[0].NALs = append(format.ParameterSets, units[0].NALs...) // told by nobody before it comes
+	format.ParameterSets = nil
 	d, err := decode.New(format, &pool, decode.Options{MaxPixels: 1000})
 	require.NoError(t, err)
 	defer d.Close()
 	err = d.Decode(units[0], func(f *frame.Frame) { f.Release(); t.Error("decoded a picture over the limit") })
 	require.ErrorIs(t, err, decode.ErrCorrupt)
+
+	// 16384x16384 of which 64x48 are shown: what counts is the memory that it takes
+	_, err = decode.New(pipeline.Format{Codec: pipeline.H264, Width: 64, Height: 48, ParameterSets: [][]byte{bomb()}}, &pool, decode.Options{})
+	require.ErrorContains(t, err, "16384x16384 pixels are more than the limit")
 
 	_, err = decode.New(pipeline.Format{Codec: "no such codec"}, &pool, decode.Options{})
 	require.ErrorContains(t, err, "no such codec")
