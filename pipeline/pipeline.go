@@ -167,13 +167,15 @@ type Status struct {
 	RecordError   string    `json:"record_error,omitempty"`
 	Clock         string    `json:"clock,omitempty"`
 	TimeErrorMS   float64   `json:"time_error_ms,omitempty"`
-	// Activity is what pipeline/activity makes of the video: learning, idle, active
-	// or unsure, and why; empty when everything is decoded. Audits decode an idle
-	// camera at random; misses are those that found movement nobody had noticed.
+	// Activity is what pipeline/activity makes of the video: learning, idle, active,
+	// unsure or still, and why; empty when everything is decoded and detected. Audits
+	// decode an idle camera at random; misses are those that found movement nobody
+	// had noticed. Late counts looks that found what had not shown before.
 	Activity       string `json:"activity,omitempty"`
 	ActivityReason string `json:"activity_reason,omitempty"`
 	IdleAudits     uint64 `json:"idle_audits,omitempty"`
 	IdleMisses     uint64 `json:"idle_misses,omitempty"`
+	IdleLate       uint64 `json:"idle_late,omitempty"`
 }
 
 // DiskFull is Status.RecordError when no space is left for recordings.

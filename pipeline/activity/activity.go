@@ -14,6 +14,9 @@
 // pictures. What comes and goes between two looks is found by the sizes only: a
 // stream whose sizes say nothing is decoded, and random audits count the misses.
 //
+// Where the sizes do not tell, all is decoded, and the pictures themselves, compared
+// at each moment of a detection, say whether the model need look at them.
+//
 // A Gate has no clock and no goroutines: the same calls give the same decisions.
 package activity
 
@@ -31,6 +34,7 @@ const (
 	Idle     State = "idle"     // nothing moves: only key pictures are looked at
 	Active   State = "active"   // something moves, or did a moment ago
 	Unsure   State = "unsure"   // this stream does not tell whether anything moves
+	Still    State = "still"    // decoded for one of the reasons below, and its pictures show that nothing moves
 )
 
 // Why the gate is in its state, as shown to people.
@@ -50,6 +54,7 @@ const (
 	ReasonPadded     = "rate control pads the coded pictures"
 	ReasonBlind      = "movement did not show in the sizes of the coded pictures"
 	ReasonNoPicture  = "pictures of this format cannot be compared"
+	ReasonDecode     = "all video of this camera is decoded, as it is set"
 )
 
 // Constants of the rule. Times are stream time.
@@ -80,6 +85,9 @@ const (
 	hopefulFor   = 30
 	// pictureFresh is how old the last compared picture may be.
 	pictureFresh = time.Second
+	// minCompared is how many pictures must have been compared before any is spared
+	// the model: what noise does to them is known then.
+	minCompared = 15
 	// proofTime is how long movement may take to show after an alarm.
 	proofTime = time.Second
 	// auditShare is the share of the video of an idle camera that is decoded to see
@@ -113,7 +121,7 @@ type Report struct {
 	State  State
 	Reason string
 	Wakes  uint64 // times the gate went from idle to active by itself
-	Late   uint64 // of these, times a look found what the sizes had not shown
+	Late   uint64 // times a look found what neither the sizes nor the pictures had shown
 	Audits uint64 // times it was checked at random
 	Misses uint64 // audits that found movement nobody had noticed
 }
@@ -121,6 +129,7 @@ type Report struct {
 // Gate decides for one camera. It belongs to one goroutine.
 type Gate struct {
 	rng    *rand.Rand
+	decode bool // never Idle
 	report Report
 	sizes  sizes
 	scene  scene
@@ -139,8 +148,10 @@ type Gate struct {
 	clearly          bool          // the sizes tell of the smallest movement
 	pictures         int           // compared in this group
 	stirred          bool          // something moved in this group
+	still            bool          // the last picture asked about could be spared the model
 
-	doubt    time.Duration // PTS of the last alarm of the sizes
+	alarmed  time.Duration // PTS of the last alarm of the sizes
+	doubt    time.Duration // the same of the last that ended an idle time
 	woke     time.Duration // PTS of the unit that ended the last idle time; what came before was kept
 	cause    string        // of that
 	proved   bool          // movement was found since
@@ -161,16 +172,32 @@ func New(rng *rand.Rand) *Gate {
 	return g
 }
 
+// NewDecoding returns a gate that is never Idle, only Still.
+func NewDecoding() *Gate {
+	g := &Gate{decode: true}
+	g.Restart()
+	return g
+}
+
 // Restart forgets the stream, as when the connection broke or the format changed.
 // The counts stay.
 func (g *Gate) Restart() {
 	report := g.report
 	report.State, report.Reason = Learning, ReasonStart
-	*g = Gate{rng: g.rng, report: report, blind: -1, woke: -1, doubt: -proofTime, alarm: noPeak(), sizes: sizes{peak: noPeak()}}
+	if g.decode {
+		report.State, report.Reason = Unsure, ReasonDecode
+	}
+	*g = Gate{rng: g.rng, decode: g.decode, report: report, blind: -1, woke: -1, doubt: -proofTime, alarmed: -proofTime, alarm: noPeak(), sizes: sizes{peak: noPeak()}}
 }
 
 // Report tells what the gate thinks.
-func (g *Gate) Report() Report { return g.report }
+func (g *Gate) Report() Report {
+	r := g.report
+	if g.still && r.State != Idle {
+		r.State = Still
+	}
+	return r
+}
 
 // Idle says that units need not be decoded.
 func (g *Gate) Idle() bool { return g.report.State == Idle }
@@ -186,7 +213,7 @@ func (g *Gate) Unit(u Unit) State {
 		g.position++
 		g.open = g.open || u.PTS < g.key
 	}
-	if !g.begun {
+	if !g.begun || g.decode {
 		return g.report.State
 	}
 	g.farKeys = u.PTS-g.key > maxKeyGap
@@ -194,7 +221,9 @@ func (g *Gate) Unit(u Unit) State {
 		g.padded++
 	}
 	alarm := g.sizes.take(u, g.position)
-	g.shown = g.shown || alarm
+	if alarm {
+		g.shown, g.alarmed = true, u.PTS
+	}
 	if g.Idle() {
 		switch {
 		case g.open:
@@ -216,7 +245,7 @@ func (g *Gate) Unit(u Unit) State {
 // endGroup learns from the group that ends at the key unit u and decides on the
 // state in which the next one begins.
 func (g *Gate) endGroup(u Unit) {
-	if g.begun && !g.Idle() {
+	if g.begun && !g.Idle() && !g.decode {
 		g.learn()
 		g.decide(u)
 	}
@@ -294,15 +323,17 @@ func (g *Gate) decide(u Unit) {
 }
 
 // Wants says whether the decoded picture at pts is to be handed to Picture. What
-// does not end in leaving units undecoded is compared seldom, because comparing
-// has its price.
-func (g *Gate) Wants(pts time.Duration) bool {
-	if !g.seen {
+// neither ends in leaving units undecoded nor spares a detection, which is due, is
+// compared seldom, because comparing has its price.
+func (g *Gate) Wants(pts time.Duration, due bool) bool {
+	if !g.seen || due && !g.scene.unusable && pts-g.moved >= movedLately {
 		return true
 	}
 	every := pictureEvery
 	switch r := g.report; {
-	case r.Reason == ReasonAllKeys, r.Reason == ReasonNoPicture:
+	case g.decode && !g.scene.unusable:
+		return due && pts-g.pictured >= movingEvery
+	case r.Reason == ReasonAllKeys, r.Reason == ReasonNoPicture, g.decode:
 		every = hopeless
 	case r.State == Unsure && g.groups > hopefulFor && g.groups%unsureGroups != 0:
 		return false
@@ -311,6 +342,18 @@ func (g *Gate) Wants(pts time.Duration) bool {
 	}
 	return pts < g.pictured || pts-g.pictured >= every
 }
+
+// Spare says that the model need not see the picture at pts, which is due for it
+// and was handed to Picture: nothing has moved for a while, and it saw the picture
+// at looked, not long ago.
+func (g *Gate) Spare(pts, looked time.Duration) bool {
+	g.still = g.pictured == pts && !g.scene.unusable && g.scene.seen >= minCompared && pts-g.moved >= quietFor
+	alarmed := (pts - g.alarmed).Abs() < proofTime // the sizes may tell what pictures do not
+	return g.still && !alarmed && pts-looked < lookEvery
+}
+
+// Still says that nothing moves in video that is decoded.
+func (g *Gate) Still() bool { return g.still }
 
 // Due says that a key unit that was just taken in while idle should be looked at:
 // decoded, handed to Picture, and to the model.
@@ -324,7 +367,7 @@ func (g *Gate) Due(u Unit) bool {
 
 // Wake ends an idle time from outside, or keeps one from beginning, for quietFor.
 func (g *Gate) Wake(reason string) {
-	g.moved = g.now
+	g.moved, g.still = g.now, false
 	if g.Idle() {
 		g.report.State, g.report.Reason = Active, reason
 		g.woke, g.cause, g.proved = g.now, reason, false
@@ -379,6 +422,7 @@ func (g *Gate) Audit() bool {
 // Audited takes in a picture of an audit, in order. Movement wakes the gate and
 // counts as a miss: neither the sizes nor the looks around it had shown it.
 func (g *Gate) Audited(pts time.Duration, p *Picture) {
+	g.pictured = pts
 	if !g.scene.compare(pts, p, true) {
 		return
 	}
@@ -397,12 +441,15 @@ func (g *Gate) Objects(pts time.Duration, boxes []Box) {
 		g.wake(Active, ReasonObject)
 		return
 	}
+	if g.still {
+		g.report.Late++
+	}
 	g.stir(pts, ReasonObject)
 }
 
 // stir notes movement in decoded video.
 func (g *Gate) stir(pts time.Duration, reason string) {
-	g.moved, g.stirred = max(g.moved, pts), true
+	g.moved, g.stirred, g.still = max(g.moved, pts), true, false
 	if g.report.State == Active {
 		g.report.Reason = reason
 	}

@@ -5,53 +5,106 @@ import (
 	"time"
 )
 
-// blockSide is the side of the squares that a picture is reduced to, in pixels.
-const blockSide = 8
+const fine = 4 // pixels
 
-// Picture is the luma of a picture at an eighth of its size: the sums of every
-// second row of squares of 8x8 pixels, which tell as much and cost half.
+// sideOf is the side of the squares, in pixels, to which a picture of that width is
+// reduced: an object that a model can find covers several of them, and there are
+// no more of them than it takes for that.
+func sideOf(width int) int {
+	switch {
+	case width < 640:
+		return fine
+	case width < 2560:
+		return 8
+	}
+	return 16
+}
+
+// Picture is the luma of a picture in squares of 4x4, 8x8 or 16x16 pixels, whichever
+// suits its width. Of each square, 4 rows are summed up, which tell as much as all.
 type Picture struct {
-	Width, Height int // in squares
-	Sums          []uint16
+	Width, Height int      // in squares
+	Side          int      // of a square, in pixels
+	Sums          []uint16 // 32 for each level of a square's mean luma
 }
 
 // Reduce fills p from a luma plane of 8 bits per pixel, on p's own memory where
 // it suffices. Rows and columns that fill no square are left out.
 func (p *Picture) Reduce(luma []byte, stride, width, height int) {
-	p.Width, p.Height = width/blockSide, height/blockSide
+	p.Side = sideOf(width)
+	p.Width, p.Height = width/p.Side, height/p.Side
 	if n := p.Width * p.Height; cap(p.Sums) < n {
 		p.Sums = make([]uint16, n)
 	} else {
 		p.Sums = p.Sums[:n]
 	}
-	// Eight pixels are added at a time: even and odd bytes in four lanes of 16 bits,
-	// which hold the sums of 2x4 pixels each.
-	const even = 0x00ff00ff00ff00ff
-	const lanes = 0x0001000100010001
-	for by := range p.Height {
-		rows := luma[by*blockSide*stride:]
-		out := p.Sums[by*p.Width : (by+1)*p.Width]
-		for bx := range out {
-			var sum uint64
-			for y := 0; y < blockSide; y += 2 {
-				v := binary.LittleEndian.Uint64(rows[y*stride+bx*blockSide:])
-				sum += v&even + v>>8&even
-			}
-			out[bx] = uint16(sum * lanes >> 48)
+	for y := range p.Height {
+		rows, out := luma[y*p.Side*stride:], p.Sums[y*p.Width:(y+1)*p.Width]
+		switch p.Side {
+		case fine:
+			quads(out, rows, stride)
+		case 8:
+			octets(out, rows, stride)
+		default:
+			wide(out, rows, stride)
 		}
+	}
+}
+
+// Pixels are added several at a time: even and odd bytes in lanes of 16 bits.
+const (
+	even  = 0x00ff00ff00ff00ff
+	lanes = 0x0001000100010001
+)
+
+// quads sums up squares of 4x4 pixels.
+func quads(out []uint16, rows []byte, stride int) {
+	for x := range out {
+		var sum uint32
+		for y := range 4 {
+			v := binary.LittleEndian.Uint32(rows[y*stride+4*x:])
+			sum += v&(even>>32) + v>>8&(even>>32)
+		}
+		out[x] = uint16(2 * (sum + sum>>16)) //nolint:gosec // the lower half is meant, 16 pixels fill 12 bits
+	}
+}
+
+// octets sums up every second row of squares of 8x8 pixels.
+func octets(out []uint16, rows []byte, stride int) {
+	for x := range out {
+		var sum uint64
+		for y := range 4 {
+			v := binary.LittleEndian.Uint64(rows[2*y*stride+8*x:])
+			sum += v&even + v>>8&even
+		}
+		out[x] = uint16(sum * lanes >> 48)
+	}
+}
+
+// wide sums up every fourth row of squares of 16x16 pixels.
+func wide(out []uint16, rows []byte, stride int) {
+	for x := range out {
+		var sum uint64
+		for y := range 4 {
+			row := rows[4*y*stride+16*x:]
+			v, w := binary.LittleEndian.Uint64(row), binary.LittleEndian.Uint64(row[8:])
+			sum += v&even + v>>8&even + w&even + w>>8&even
+		}
+		out[x] = uint16(sum * lanes >> 49)
 	}
 }
 
 // Constants of the comparison. Levels are of 256 of luma, on average of a square.
 const (
-	level        = blockSide * blockSide / 2 // of Picture.Sums in a level
-	minChange    = 4 * level                 // the least change of a square that counts
-	maxChange    = 40 * level                // a change that always counts
-	noiseFactor  = 5                         // times the usual change of a square that counts
-	noiseTime    = time.Minute               // over which the usual change is averaged
-	minNeighbour = 2                         // changed squares around one that make it solid
-	minSolid     = 3                         // solid squares that make a movement
-	olderBy      = time.Second               // distance at which slow movement is looked for
+	level         = 32          // of Picture.Sums
+	minChange     = 4 * level   // the least change of a square that counts
+	minChangeFine = 8 * level   // the same of a small square, in which coding shows more
+	maxChange     = 40 * level  // a change that always counts
+	noiseFactor   = 5           // times the usual change of a square that counts
+	noiseTime     = time.Minute // over which the usual change is averaged
+	minNeighbour  = 2           // changed squares around one that make it solid
+	minSolid      = 3           // solid squares that make a movement
+	olderBy       = time.Second // distance at which slow movement is looked for
 )
 
 // scene compares pictures with earlier ones.
@@ -114,7 +167,10 @@ func (s *scene) keep(at time.Duration, p *Picture) {
 // everywhere alike, which is light, not movement. It learns the usual change of
 // every square.
 func (s *scene) differs(a, b *Picture, dt time.Duration) bool {
-	light := commonChange(a, b)
+	light, least := commonChange(a, b), float32(minChange)
+	if b.Side == fine {
+		least = minChangeFine
+	}
 	share := float32(min(0.25, dt.Seconds()/noiseTime.Seconds()))
 	s.seen++
 	share = max(share, 1/float32(s.seen))
@@ -124,7 +180,7 @@ func (s *scene) differs(a, b *Picture, dt time.Duration) bool {
 		if d < 0 {
 			d = -d
 		}
-		limit := min(maxChange, max(minChange, noiseFactor*s.usual[i]))
+		limit := min(maxChange, max(least, noiseFactor*s.usual[i]))
 		if s.changed[i] = d > limit; s.changed[i] {
 			count++
 		}

@@ -9,27 +9,30 @@ import (
 )
 
 func TestReduce(t *testing.T) {
-	const width, height, stride = 37, 21, 41
-	luma := make([]byte, stride*(height-1)+width)
-	for i := range luma {
-		luma[i] = byte(i * 31)
-	}
-	for i := range 8 * stride { // the largest sum
-		luma[i] = 255
-	}
-	var p Picture
-	p.Reduce(luma, stride, width, height)
-	require.Equal(t, 4, p.Width)
-	require.Equal(t, 2, p.Height)
-	for by := range p.Height {
-		for bx := range p.Width {
-			sum := 0
-			for y := 0; y < 8; y += 2 {
-				for x := range 8 {
-					sum += int(luma[(by*8+y)*stride+bx*8+x])
+	for width, side := range map[int]int{37: 4, 643: 8, 2563: 16} {
+		height, stride := 3*side-1, width+4
+		luma := make([]byte, stride*(height-1)+width)
+		for i := range luma {
+			luma[i] = byte(i * 31)
+		}
+		for i := range side * stride { // the largest sum
+			luma[i] = 255
+		}
+		var p Picture
+		p.Reduce(luma, stride, width, height)
+		require.Equal(t, side, p.Side)
+		require.Equal(t, width/side, p.Width)
+		require.Equal(t, 2, p.Height)
+		for by := range p.Height {
+			for bx := range p.Width {
+				sum := 0
+				for y := 0; y < side; y += side / 4 {
+					for x := range side {
+						sum += int(luma[(by*side+y)*stride+bx*side+x])
+					}
 				}
+				require.Equal(t, uint16(sum*level/(4*side)), p.Sums[by*p.Width+bx]) //nolint:gosec // 32 levels of 255 at most
 			}
-			require.Equal(t, uint16(sum), p.Sums[by*p.Width+bx])
 		}
 	}
 }

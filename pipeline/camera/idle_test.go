@@ -1,6 +1,7 @@
 package camera
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -38,6 +39,12 @@ type theatre struct {
 	status  pipeline.Status
 	stop    time.Duration // 0: after the end of the scene
 	watch   bool          // somebody asks for the newest picture all the time
+
+	gate   func() *activity.Gate // nil: one that may leave the camera undecoded
+	half   func(w *Worker)       // called in the middle of the scene; may be nil
+	model  string
+	asked  []time.Duration // PTS of the pictures that the model saw
+	middle time.Duration   // of the stream when half was called
 }
 
 func newTheatre(t *testing.T, spec simulate.Spec) *theatre {
@@ -76,6 +83,9 @@ func (c counted) Decode(u pipeline.Unit, emit func(*frame.Frame)) error {
 
 // Submit implements Detector: it finds the bright figures of the scene.
 func (th *theatre) Submit(_ string, f *frame.Frame, done func(Result)) {
+	th.mu.Lock()
+	th.asked = append(th.asked, f.PTS)
+	th.mu.Unlock()
 	luma, stride := f.Luma()
 	var p activity.Picture
 	p.Reduce(luma, stride, f.Width(), f.Height())
@@ -88,13 +98,17 @@ func (th *theatre) Submit(_ string, f *frame.Frame, done func(Result)) {
 	var dets []detect.Detection
 	if x1 >= 0 {
 		dets = append(dets, detect.Detection{Label: "person", Score: 0.9, Box: detect.Box{
-			X: float32(8 * x0), Y: float32(8 * y0), W: float32(8 * (x1 - x0 + 1)), H: float32(8 * (y1 - y0 + 1)),
+			X: float32(p.Side * x0), Y: float32(p.Side * y0), W: float32(p.Side * (x1 - x0 + 1)), H: float32(p.Side * (y1 - y0 + 1)),
 		}})
 	}
 	done(Result{Detections: dets, Ref: detect.Ref{Model: "m", Version: 1}})
 }
 
-func (th *theatre) Assignment(string) Assignment { return Assignment{FPS: 5} }
+func (th *theatre) Assignment(string) Assignment {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	return Assignment{Ref: detect.Ref{Model: cmp.Or(th.model, "m")}, FPS: 5}
+}
 
 func (th *theatre) Annotations(as []store.Annotation) { th.as = append(th.as, as...) }
 func (th *theatre) Track(store.Track)                 {}
@@ -114,7 +128,12 @@ func (th *theatre) play(rng *rand.Rand) {
 			Annotator: func(store.Camera) Annotator {
 				return annotate.New(annotate.Config{}, track.New(track.Config{}, func() string { n++; return strconv.Itoa(n) }), th)
 			},
-			Gate:     func(store.Camera) *activity.Gate { return activity.New(rng) },
+			Gate: func(store.Camera) *activity.Gate {
+				if th.gate != nil {
+					return th.gate()
+				}
+				return activity.New(rng)
+			},
 			Detector: th, FastFPS: 10, Retry: DefaultRetry(), Log: slog.New(slog.DiscardHandler),
 			State: func(pipeline.Status) {},
 		})
@@ -122,6 +141,11 @@ func (th *theatre) play(rng *rand.Rand) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
+		if th.half != nil {
+			th.middle = th.units[len(th.units)/2].PTS
+			time.Sleep(th.middle)
+			th.half(w)
+		}
 		th.wait(w)
 		activity := w.Status().Activity
 		cancel()
@@ -134,7 +158,7 @@ func (th *theatre) play(rng *rand.Rand) {
 }
 
 func (th *theatre) wait(w *Worker) {
-	until := time.Now().Add(th.units[len(th.units)-1].PTS + 5*time.Second)
+	until := time.Now().Add(th.units[len(th.units)-1].PTS + 5*time.Second - th.middle)
 	if th.stop > 0 {
 		until = time.Now().Add(th.stop)
 	}

@@ -70,8 +70,14 @@ func (m *Manager) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	zones, stopZones, err := m.bus.Watch(bus.Under(bus.ZonesChanged))
+	if err != nil {
+		stop()
+		return err
+	}
 	defer m.stopAll()
 	defer stop()
+	defer stopZones()
 	m.reconcile(ctx)
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
@@ -82,6 +88,8 @@ func (m *Manager) Run(ctx context.Context) error {
 			return nil
 		case <-changed:
 			m.reconcile(ctx)
+		case <-zones:
+			m.zonesChanged()
 		case now := <-second.C:
 			m.health(now)
 			if now.Sub(last) >= m.resync || m.anyDue(now) {
@@ -117,6 +125,16 @@ func (m *Manager) reconcile(ctx context.Context) {
 		if !wanted[r.camera.ID] {
 			m.end(r)
 			m.forget(r.camera.ID)
+		}
+	}
+}
+
+// zonesChanged has every camera looked at: which one's zones changed, and so what
+// counts of what stands before it, is not told.
+func (m *Manager) zonesChanged() {
+	for _, r := range m.all() {
+		if r.worker != nil {
+			r.worker.Changed()
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 const (
 	reasonWatched = "somebody is watching"
 	reasonHeld    = "there is too much video between two looks to keep it"
+	reasonModel   = "what looks at its pictures changed"
 )
 
 // video turns the units of one camera into frames. It belongs to the decoder's
@@ -41,6 +42,10 @@ type video struct {
 	replay bool          // held units are being decoded
 
 	due      time.Duration // PTS of the next detection
+	asked    time.Duration // PTS of the last picture that the model was asked about
+	hold     time.Duration // for the annotator while detections are spared; 0: as always
+	calm     *frame.Frame  // the last picture that was spared the model; nil: it was not
+	assigned Assignment
 	picture  activity.Picture
 	pictured time.Duration // PTS of the last picture that the gate was given
 	reported activity.Report
@@ -123,6 +128,7 @@ func (v *video) open(f pipeline.Format) {
 // close decodes what is held and gives the decoder back. At the end of all work
 // nothing is decoded any more: what is held is let go of.
 func (v *video) close() {
+	defer v.forgetCalm()
 	if v.decoder == nil {
 		return
 	}
@@ -138,7 +144,8 @@ func (v *video) close() {
 
 // restart forgets the stream.
 func (v *video) restart() {
-	v.due, v.pictured, v.known = 0, -1, -1
+	v.due, v.asked, v.pictured, v.known = 0, -time.Minute, -1, -1
+	v.forgetCalm()
 	v.w.pace.restart()
 	if v.gate != nil {
 		v.gate.Restart()
@@ -180,6 +187,10 @@ func (v *video) unit(u pipeline.Unit) {
 	if v.w.watched() {
 		v.gate.Wake(reasonWatched)
 	}
+	if a := v.w.deps.Detector.Assignment(v.w.camera.ID); a != v.assigned || v.w.changed.CompareAndSwap(true, false) {
+		v.assigned = a
+		v.gate.Wake(reasonModel)
+	}
 	judged := weigh(v.codec, u)
 	was := v.gate.Idle()
 	if v.gate.Unit(judged) != activity.Idle {
@@ -189,6 +200,7 @@ func (v *video) unit(u pipeline.Unit) {
 	}
 	if !was {
 		v.flush(v.frame) // what the decoder still has comes before
+		v.forgetCalm()
 		v.known = -1
 	}
 	looked := v.gate.Due(judged)
@@ -251,7 +263,7 @@ func (v *video) begin(f *frame.Frame) {
 		}
 	}
 	v.looks++
-	v.look = &look{number: v.looks, frame: f, hold: f.PTS - first + time.Second}
+	v.look = &look{number: v.looks, frame: f, hold: max(v.hold, f.PTS-first+time.Second)}
 	f.Seq, f.CameraID = v.w.seq+uint64(skipped)+1, v.w.camera.ID
 	v.w.running(f)
 	v.w.setLatest(f.Retain())
@@ -261,7 +273,7 @@ func (v *video) begin(f *frame.Frame) {
 		return
 	}
 	v.due = f.PTS + time.Duration(float64(time.Second)/fps)
-	v.look.asked = true
+	v.look.asked, v.asked = true, f.PTS
 	v.submit(f, v.looks, func(Result) {})
 }
 
@@ -304,7 +316,7 @@ func (v *video) settle() {
 	v.pass(v.held.take(v.held.before(l.frame.PTS)), l.frame, l.hold)
 	v.w.seq++
 	v.w.frames.Add(1)
-	v.known = l.frame.PTS
+	v.known, v.hold = l.frame.PTS, 0
 	v.w.events <- event{kind: frameDecoded, meta: l.frame.Meta, width: l.frame.Width(), height: l.frame.Height(), hold: l.hold}
 	if !l.asked {
 		return
@@ -400,11 +412,11 @@ func (v *video) show(f *frame.Frame) {
 const replayEvery = 200 * time.Millisecond
 
 // compared says that the gate is to see a picture.
-func (v *video) compared(f *frame.Frame) bool {
+func (v *video) compared(f *frame.Frame, due bool) bool {
 	if v.replay {
-		return v.pictured < 0 || f.PTS-v.pictured >= replayEvery
+		return due || v.pictured < 0 || f.PTS-v.pictured >= replayEvery
 	}
-	return v.gate.Wants(f.PTS)
+	return v.gate.Wants(f.PTS, due)
 }
 
 // frame takes over one decoded frame.
@@ -422,35 +434,33 @@ func (v *video) frame(f *frame.Frame) {
 	w.frames.Add(1)
 	w.running(f)
 	w.setLatest(f.Retain())
-	w.events <- event{kind: frameDecoded, meta: f.Meta, width: f.Width(), height: f.Height()}
-	if v.gate != nil && (v.replay || !v.gate.Idle()) && v.compared(f) {
-		v.show(f)
-	}
+	w.events <- event{kind: frameDecoded, meta: f.Meta, width: f.Width(), height: f.Height(), hold: v.hold}
 	assigned := w.deps.Detector.Assignment(w.camera.ID)
 	normal := assigned.FPS
 	w.pace.most(cmp.Or(assigned.FastFPS, w.deps.FastFPS))
-	if normal <= 0 || f.PTS < v.due {
-		return
+	wanted := normal > 0 && f.PTS >= v.due
+	due := wanted && !f.Damaged
+	if v.gate != nil && (v.replay || !v.gate.Idle()) && v.compared(f, due) {
+		v.show(f)
 	}
-	if f.Damaged {
+	if wanted && f.Damaged {
 		w.drops.damaged.Add(1)
+	}
+	if !due {
 		return
 	}
 	period := time.Duration(float64(time.Second) / w.pace.rate(f.PTS, normal))
 	if v.due += period; v.due <= f.PTS {
 		v.due = f.PTS + period
 	}
-	w.events <- event{kind: frameSelected, meta: f.Meta, hold: max(time.Second, 3*period/2)}
-	meta, done := f.Meta, make(chan struct{})
-	v.submit(f, 0, func(r Result) {
-		w.events <- event{kind: frameAnswered, meta: meta, result: r}
-		if r.Err == nil {
-			w.pace.answered(meta.PTS, r.Detections, normal)
-		} else {
-			w.pace.behind(meta.PTS)
-		}
-		close(done)
-	})
+	if v.spared(f) {
+		return
+	}
+	v.asked = f.PTS
+	done := v.detect(f, normal, max(time.Second, 3*period/2, v.hold))
+	if v.gate == nil || !v.gate.Still() {
+		v.hold = 0
+	}
 	if v.replay { // faster than time: a detection would take the place of the one before
 		<-done
 	}
@@ -493,7 +503,7 @@ func (v *video) report() {
 	v.reported = r
 	v.w.update(func(s *pipeline.Status) {
 		s.Activity, s.ActivityReason = string(r.State), r.Reason
-		s.IdleAudits, s.IdleMisses = r.Audits, r.Misses
+		s.IdleAudits, s.IdleMisses, s.IdleLate = r.Audits, r.Misses, r.Late
 	})
 }
 

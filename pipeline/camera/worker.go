@@ -123,6 +123,7 @@ type Worker struct {
 	drops                                        drops
 	held                                         atomic.Int64    // units kept undecoded
 	flowing                                      atomic.Int64    // since when units come, in Unix ns; 0: they do not
+	changed                                      atomic.Bool     // what looks at the pictures is not what it was
 	asked                                        [2]atomic.Int64 // when the newest frame was last asked for, in Unix ns
 
 	mu     sync.Mutex // guards what follows
@@ -271,6 +272,10 @@ func (w *Worker) Latest() *frame.Frame {
 	}
 	return w.latest.Retain()
 }
+
+// Changed says that what is looked for in the pictures is something else now, such
+// as in other zones: they are looked at anew.
+func (w *Worker) Changed() { w.changed.Store(true) }
 
 // watchTime is how long after the last request a viewer counts as gone.
 const watchTime = 2 * time.Second

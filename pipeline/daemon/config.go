@@ -60,14 +60,20 @@ type DetectConfig struct {
 	Engines  string        `yaml:"engines"`
 	FPS      float64       `yaml:"fps" min:"0.1" max:"60"`
 	FastFPS  float64       `yaml:"fast_fps" min:"0" max:"60"`
-	Idle     string        `yaml:"idle" oneof:"auto off"`
+	Idle     string        `yaml:"idle" oneof:"auto decode off"`
 	Workers  int           `yaml:"workers" min:"0" max:"256"`
 	MaxBatch int           `yaml:"max_batch" min:"1" max:"64"`
 	MaxWait  time.Duration `yaml:"max_wait" min:"0s" max:"1s"`
 }
 
-// idleAuto is the value of detect.idle with which cameras may be left undecoded.
-const idleAuto = "auto"
+// The values of detect.idle. What a camera in which nothing moves is spared is, with
+// auto, decoding where its coded video tells that nothing moves, and else the model;
+// with decode, the model only; with off, nothing.
+const (
+	idleAuto   = "auto"
+	idleDecode = "decode"
+	idleOff    = "off"
+)
 
 // RecordConfig is the section record.
 type RecordConfig struct {
@@ -143,7 +149,7 @@ func DefaultConfig() Config {
 			DialTimeout: 5 * time.Second,
 			ReadTimeout: 10 * time.Second,
 		},
-		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: "off", MaxBatch: 8},
+		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: idleOff, MaxBatch: 8},
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, EventAge: 30 * 24 * time.Hour, Reserve: 2 << 30,
 			Before: 5 * time.Second, After: 10 * time.Second,

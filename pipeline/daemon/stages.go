@@ -49,7 +49,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 		Decoder: func(f pipeline.Format, pool *frame.Pool) (camera.Decoder, error) {
 			return decode.New(f, pool, decode.Options{Turn: processors.Second()})
 		},
-		Gate: d.gate(), FastFPS: d.cfg.Detect.FastFPS, Retry: camera.DefaultRetry(), Log: d.log,
+		Gate: d.gate, FastFPS: d.cfg.Detect.FastFPS, Retry: camera.DefaultRetry(), Log: d.log,
 	})
 	series := guardedSeries{d.series, d.space, d.cameras.DroppedByStore}
 	d.persist = persist.New(persist.Config{}, series, d.records, d.cameras.DroppedByStore, d.log)
@@ -81,12 +81,14 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	return err
 }
 
-// gate decides for each camera when its video need not be decoded.
-func (d *Daemon) gate() func(store.Camera) *activity.Gate {
-	if d.cfg.Detect.Idle != idleAuto {
+// gate decides for a camera what it is spared while nothing moves; nil: nothing.
+func (d *Daemon) gate(store.Camera) *activity.Gate {
+	switch d.cfg.Detect.Idle {
+	case idleOff:
 		return nil
-	}
-	return func(store.Camera) *activity.Gate {
+	case idleDecode:
+		return activity.NewDecoding()
+	default:
 		return activity.New(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))) //nolint:gosec // which moments are audited is no secret
 	}
 }

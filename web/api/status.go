@@ -38,10 +38,11 @@ type Status struct {
 	Clock         string  `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How capture times are obtained."`
 	TimeErrorMS   float64 `json:"time_error_ms,omitempty" doc:"Half-width of the interval that capture times are known to lie in."`
 
-	Activity       string `json:"activity,omitempty" enum:"learning,idle,active,unsure" doc:"Whether anything moves, as far as the coded video tells. Only while idle are pictures left undecoded. Absent where everything is decoded."`
+	Activity       string `json:"activity,omitempty" enum:"learning,idle,active,unsure,still" doc:"Whether anything moves. Only while idle are pictures left undecoded; while still they are decoded and compared, and seldom detected. Absent where everything is decoded and detected (detect.idle: off)."`
 	ActivityReason string `json:"activity_reason,omitempty" example:"nothing moves" doc:"Why, in words."`
 	IdleAudits     uint64 `json:"idle_audits,omitempty" doc:"How often the camera was decoded at random while idle."`
 	IdleMisses     uint64 `json:"idle_misses,omitempty" doc:"How many of these audits found movement that nobody had noticed."`
+	IdleLate       uint64 `json:"idle_late,omitempty" doc:"How often one of the rare looks, while idle or still, found what had not shown in the video before: it was noticed late."`
 }
 
 // Drops counts what was given up, by place and reason.
@@ -86,6 +87,6 @@ func newStatus(s pipeline.Status) Status {
 		Model: s.Model, ModelVersion: s.ModelVersion, ModelRevision: s.ModelRevision, ModelError: s.ModelError,
 		AudioCodec: string(s.AudioCodec), AudioReason: s.AudioReason,
 		Recording: s.Recording, RecordError: s.RecordError, Clock: s.Clock, TimeErrorMS: s.TimeErrorMS,
-		Activity: s.Activity, ActivityReason: s.ActivityReason, IdleAudits: s.IdleAudits, IdleMisses: s.IdleMisses,
+		Activity: s.Activity, ActivityReason: s.ActivityReason, IdleAudits: s.IdleAudits, IdleMisses: s.IdleMisses, IdleLate: s.IdleLate,
 	}
 }

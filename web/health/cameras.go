@@ -50,6 +50,7 @@ func CameraCollector(c cameras) prometheus.Collector {
 			counter("idle_audits_total", "Checks at random of video left undecoded.", func(s pipeline.Status) float64 { return float64(s.IdleAudits) }),
 			counter("idle_misses_total", "Checks that found movement nobody had noticed.", func(s pipeline.Status) float64 { return float64(s.IdleMisses) }),
 			counter("selected_total", "Pictures that were handed to the detector.", func(s pipeline.Status) float64 { return float64(s.Selected) }),
+			counter("idle_late_total", "Looks that found what had not shown in the video before.", func(s pipeline.Status) float64 { return float64(s.IdleLate) }),
 			counter("inferences_total", "Pictures that went through the model.", func(s pipeline.Status) float64 { return float64(s.Inferences) }),
 			counter("bytes_total", "Bytes of video received.", func(s pipeline.Status) float64 { return float64(s.Bytes) }),
 			counter("reconnects_total", "Connections made again.", func(s pipeline.Status) float64 { return float64(s.Reconnects) }),

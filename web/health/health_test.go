@@ -71,7 +71,7 @@ func TestReadyChecksAreGivenATime(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	cameras := statuses{{
-		CameraID: "door", State: pipeline.StateRunning, FPS: 25, DetectFPS: 5, Units: 100, Frames: 90, IdleFrames: 70, IdleAudits: 4, IdleMisses: 1, Inferences: 20, Bytes: 5000,
+		CameraID: "door", State: pipeline.StateRunning, FPS: 25, DetectFPS: 5, Units: 100, Frames: 90, IdleFrames: 70, IdleAudits: 4, IdleMisses: 1, IdleLate: 2, Inferences: 20, Bytes: 5000,
 		Reconnects: 1, Drops: pipeline.Drops{Decode: 3, Stale: 4}, Recording: true, LastFrame: time.UnixMilli(1_700_000_000_500),
 	}, {CameraID: "yard", State: pipeline.StateRefused}}
 	require.NoError(t, reg.Register(health.CameraCollector(cameras)))
@@ -104,6 +104,7 @@ detectd_camera_state{camera="yard",state="refused"} 1
 		`detectd_camera_idle_frames_total{camera="door"} 70`,
 		`detectd_camera_idle_audits_total{camera="door"} 4`,
 		`detectd_camera_idle_misses_total{camera="door"} 1`,
+		`detectd_camera_idle_late_total{camera="door"} 2`,
 		`detectd_camera_last_frame_timestamp_seconds{camera="door"} 1.7000000005e+09`,
 		`detectd_inference_latency_seconds_count{camera="door"} 1`,
 		"detectd_space_level 2", "detectd_space_refused_total 7", "detectd_space_dropped_writes_total 9",

@@ -47,7 +47,8 @@ func TestRecall(t *testing.T) {
 		}
 		all.Add(r)
 		if long {
-			t.Logf("%d %s: from idle %d found %d first %d decoded %.2f %v", seed, Make(seed).Name, r.FromIdle, r.Found, r.First, p.Share(), p.Reasons)
+			t.Logf("%d %s: from idle or still %d (still %d) found %d first %d decoded %.2f detections %.2f %v",
+				seed, Make(seed).Name, r.FromIdle, r.Still, r.Found, r.First, p.Share(), share(r.Asked, r.Full), p.Reasons)
 		}
 	}
 	t.Log(all)

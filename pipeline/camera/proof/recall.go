@@ -15,13 +15,15 @@ import (
 	"detectd/pipeline/simulate"
 )
 
-// Report counts what was found. Only visits that began while the camera was idle
+// Report counts what was found. Only visits that began while nothing moved and the
+// camera was left undecoded (idle), or its pictures were spared the model (still),
 // test the gate; recall is over these.
 type Report struct {
 	Scenes   int // played, one camera each
 	Idle     int // scenes in which the camera was idle at all
 	Visits   int // events in them
-	FromIdle int // of these, began while the camera was idle and lasted half a second or longer
+	FromIdle int // of these, began while the camera was idle or still and lasted half a second or longer
+	Still    int // of FromIdle, the camera was still
 	Found    int // of FromIdle, annotated with an object before they ended
 	First    int // of FromIdle, the first picture was decoded
 	Prompt   int // of FromIdle, annotated with an object within one period of detection
@@ -29,6 +31,8 @@ type Report struct {
 	Caught   int // of Flashes, annotated with an object before they ended
 	Units    int // pictures received
 	Decoded  int // pictures decoded; what is decoded twice counts twice
+	Asked    int // detections made
+	Full     int // detections that a camera makes in that time without a gate
 	Missed   []string
 }
 
@@ -40,8 +44,8 @@ func (r Report) FirstFrame() float64 { return share(r.First, r.FromIdle) }
 
 // String is one line.
 func (r Report) String() string {
-	return fmt.Sprintf("scenes %d (idle in %d), visits %d, from idle %d: found %d (%.4f), first picture decoded %d (%.4f), found at once %d; of %d under half a second %d found; decoded %.2f of %d pictures",
-		r.Scenes, r.Idle, r.Visits, r.FromIdle, r.Found, r.Recall(), r.First, r.FirstFrame(), r.Prompt, r.Flashes, r.Caught, share(r.Decoded, r.Units), r.Units)
+	return fmt.Sprintf("scenes %d (idle or still in %d), visits %d, from idle or still %d (still %d): found %d (%.4f), first picture decoded %d (%.4f), found at once %d; of %d under half a second %d found; decoded %.2f of %d pictures, made %.2f of %d detections",
+		r.Scenes, r.Idle, r.Visits, r.FromIdle, r.Still, r.Found, r.Recall(), r.First, r.FirstFrame(), r.Prompt, r.Flashes, r.Caught, share(r.Decoded, r.Units), r.Units, share(r.Asked, r.Full), r.Full)
 }
 
 func share(n, of int) float64 {
@@ -57,6 +61,7 @@ func (r *Report) Add(o Report) {
 	r.Idle += o.Idle
 	r.Visits += o.Visits
 	r.FromIdle += o.FromIdle
+	r.Still += o.Still
 	r.Found += o.Found
 	r.First += o.First
 	r.Prompt += o.Prompt
@@ -64,6 +69,8 @@ func (r *Report) Add(o Report) {
 	r.Caught += o.Caught
 	r.Units += o.Units
 	r.Decoded += o.Decoded
+	r.Asked += o.Asked
+	r.Full += o.Full
 	r.Missed = append(r.Missed, o.Missed...)
 }
 
@@ -115,18 +122,19 @@ func truth(spec simulate.Spec) Seen {
 }
 
 func judge(s Scene, times []time.Duration, p *Played) Report {
-	r := Report{Scenes: 1, Units: len(times)}
+	r := Report{Scenes: 1, Units: len(times), Asked: int(p.Status.Inferences), Full: len(times) * perSecond / s.Spec.FPS} //nolint:gosec // hundreds
 	for _, n := range p.Decoded {
 		r.Decoded += n
 	}
 	for _, m := range p.States {
-		if m.State == activity.Idle {
+		if m.State == activity.Idle || m.State == activity.Still {
 			r.Idle = 1
 		}
 	}
 	for k, v := range s.Spec.Scene.Visits {
 		r.Visits++
-		if p.Before(times[v.From]) != activity.Idle {
+		state := p.Before(times[v.From])
+		if state != activity.Idle && state != activity.Still {
 			continue
 		}
 		delay := -1
@@ -144,6 +152,9 @@ func judge(s Scene, times []time.Duration, p *Played) Report {
 			continue
 		}
 		r.FromIdle++
+		if state == activity.Still {
+			r.Still++
+		}
 		if first {
 			r.First++
 		}
@@ -154,8 +165,8 @@ func judge(s Scene, times []time.Duration, p *Played) Report {
 			r.Prompt++
 		}
 		if delay < 0 || !first {
-			r.Missed = append(r.Missed, fmt.Sprintf("%s: visit %d at picture %d for %d, %d wide, speed %d, enters %t: delay %d, first picture decoded %t",
-				s.Name, k, v.From, v.To-v.From, v.Width, v.Speed, v.Enters, delay, first))
+			r.Missed = append(r.Missed, fmt.Sprintf("%s, %s: visit %d at picture %d for %d, %d wide, speed %d, enters %t: delay %d, first picture decoded %t",
+				s.Name, state, k, v.From, v.To-v.From, v.Width, v.Speed, v.Enters, delay, first))
 		}
 	}
 	return r

@@ -49,10 +49,19 @@ func weather(name string, first int) simulate.Scene {
 	return simulate.Scene{}
 }
 
+// Hard is the first of the seeds whose scenes are the hardest to leave undecoded:
+// small figures, hardly brighter than what is behind them, that stand or walk
+// slowly before a quiet camera whose key pictures are far apart, half of them coded
+// with B frames and a third of them at night.
+const Hard = 1_000_000
+
 // Make returns the scene of a seed: the weather and the coding go round, sizes,
 // speeds and moments are drawn.
 func Make(seed uint64) Scene {
 	rng := rand.New(rand.NewPCG(seed, 0x1d1e)) //nolint:gosec // a scene, no secret
+	if seed >= Hard {
+		return hard(rng, seed)
+	}
 	kinds := weathers()
 	kind := kinds[seed%uint64(len(kinds))]
 	fps := []int{10, 10, 15, 15, 25, 25, 30, 60}[rng.IntN(8)]
@@ -73,17 +82,41 @@ func Make(seed uint64) Scene {
 	case 3:
 		coding, spec.BFrames = "b frames", 2
 	}
-	scene := weather(kind, calm*fps/2)
+	name := fmt.Sprintf("%s, %s, %d fps, keys %d s", kind, coding, fps, seconds)
+	return populate(rng, name, spec, weather(kind, calm*fps/2), calm, func() simulate.Visit { return visit(rng, fps) })
+}
+
+// populate lets visitors come and go, the first of them after calm seconds.
+func populate(rng *rand.Rand, name string, spec simulate.Spec, scene simulate.Scene, calm int, draw func() simulate.Visit) Scene {
+	fps, seconds := spec.FPS, spec.GOP/spec.FPS
 	from := calm * fps
 	for range visits {
-		v := visit(rng, fps)
+		v := draw()
 		v.From = from + rng.IntN(seconds*fps)
 		v.To += v.From
 		scene.Visits = append(scene.Visits, v)
 		from = v.To + (calmFor+rng.IntN(3))*fps
 	}
 	spec.Scene, spec.Frames = &scene, min(spec.Frames, from)
-	return Scene{Name: fmt.Sprintf("%s, %s, %d fps, keys %d s", kind, coding, fps, seconds), Spec: spec}
+	return Scene{Name: name, Spec: spec}
+}
+
+func hard(rng *rand.Rand, seed uint64) Scene {
+	kind := []string{"night", "clean", "noise 1"}[seed%3]
+	fps, seconds := []int{10, 15, 25}[rng.IntN(3)], []int{2, 4, 4, 10}[rng.IntN(4)]
+	calm := calmFor + 3*seconds
+	spec := simulate.Spec{
+		Codec: pipeline.H264, Width: width, Height: height, FPS: fps, GOP: fps * seconds, BFrames: 2 * rng.IntN(2),
+		Frames: (calm + visits*(calmFor+seconds+6)) * fps,
+	}
+	name := fmt.Sprintf("hard: %s, %d b frames, %d fps, keys %d s", kind, spec.BFrames, fps, seconds)
+	return populate(rng, name, spec, weather(kind, calm*fps/2), calm, func() simulate.Visit {
+		v := simulate.Visit{Width: height/24 + rng.IntN(height/32), Luma: 125 + rng.IntN(35), Enters: rng.IntN(2) == 0, To: (1 + rng.IntN(4)) * fps}
+		if v.Enters || rng.IntN(3) == 0 {
+			v.Speed = 1
+		}
+		return v
+	})
 }
 
 // visit draws a visitor. To is how long it stays.
