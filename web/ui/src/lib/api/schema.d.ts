@@ -3558,10 +3558,10 @@ export interface components {
         };
         Status: {
             /**
-             * @description Whether anything moves, as far as the coded video tells. Only while idle are pictures left undecoded. Absent where everything is decoded.
+             * @description Whether anything moves. Only while idle are pictures left undecoded; while still they are decoded and compared, and seldom detected. Absent where everything is decoded and detected (detect.idle: off).
              * @enum {string}
              */
-            activity?: "learning" | "idle" | "active" | "unsure";
+            activity?: "learning" | "idle" | "active" | "unsure" | "still";
             /**
              * @description Why, in words.
              * @example nothing moves
@@ -3629,6 +3629,11 @@ export interface components {
              * @description Pictures left undecoded because nothing moved. They are annotated from the key pictures around them.
              */
             idle_frames: number;
+            /**
+             * Format: int64
+             * @description How often one of the rare looks, while idle or still, found what had not shown in the video before: it was noticed late.
+             */
+            idle_late?: number;
             /**
              * Format: int64
              * @description How many of these audits found movement that nobody had noticed.
