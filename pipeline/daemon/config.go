@@ -149,7 +149,7 @@ func DefaultConfig() Config {
 			DialTimeout: 5 * time.Second,
 			ReadTimeout: 10 * time.Second,
 		},
-		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: idleOff, MaxBatch: 8},
+		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: idleAuto, MaxBatch: 8},
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, EventAge: 30 * 24 * time.Hour, Reserve: 2 << 30,
 			Before: 5 * time.Second, After: 10 * time.Second,

@@ -10,7 +10,7 @@ import (
 	"detectd/pipeline/simulate"
 )
 
-// TestIdleCamera: with detect.idle at auto a camera in front of which nothing moves is hardly
+// TestIdleCamera: with the settings as they come a camera in front of which nothing moves is hardly
 // decoded, and still every picture is annotated; where something comes and goes
 // it is found. What is saved stands in the camera's status and in the metrics.
 func TestIdleCamera(t *testing.T) {
@@ -20,7 +20,7 @@ func TestIdleCamera(t *testing.T) {
 		Scene: &simulate.Scene{Noise: 1, Visits: []simulate.Visit{{From: 230, To: 260, Speed: 4, Luma: 235}}},
 	}))
 	s, _ := serve(t, simulate.Config{Files: []string{path}})
-	d := start(t, "--config", write(t, "idle.yaml", "detect: {idle: auto}\n"))
+	d := start(t)
 	useBright(t, d)
 	d.addCamera(t, "Yard", s.URLs()[0], body{"id": "yard"})
 	soon(t, func(t require.TestingT) {

@@ -18,9 +18,9 @@ import (
 )
 
 // TestReal compares what is found in a video with what `detectd detect` found in
-// all its frames: DETECTD_PROOF_VIDEO is the video and DETECTD_PROOF_REFERENCE the
+// all its frames. DETECTD_PROOF_VIDEO is the video and DETECTD_PROOF_REFERENCE the
 // output of that command. It says how many frames with objects were decoded, and
-// of the events that began while the camera was idle, how many from their first
+// of the events that began while the camera was idle or still, how many from their first
 // frame on. An event is an object of a score of at least 0.5 after two seconds
 // without any. DETECTD_PROOF_ORDER plays parts of the video, which begin and end at
 // key pictures, as often as wanted: "46-49x8 49-54" plays eight times what is from
@@ -66,8 +66,11 @@ func TestReal(t *testing.T) {
 			if p.Decoded[at] > 0 {
 				started++
 			}
-			if p.Before(at) == activity.Idle {
+			if state := p.Before(at); state == activity.Idle || state == activity.Still {
 				r.FromIdle++
+				if state == activity.Still {
+					r.Still++
+				}
 				if p.Decoded[at] > 0 {
 					r.First++
 				} else {
@@ -83,7 +86,8 @@ func TestReal(t *testing.T) {
 		}
 		last = at
 	}
-	r.Scenes, r.Units = 1, len(times)
+	r.Scenes, r.Units, r.Asked = 1, len(times), int(p.Status.Inferences) //nolint:gosec // hundreds
+	r.Full = int((times[len(times)-1] - times[0]).Seconds() * perSecond)
 	t.Log(r)
 	t.Logf("of %d frames with an object %d were decoded and %d are annotated with one; of %d events the first frame of %d was decoded; %v",
 		frames, decoded, annotated, r.Visits, started, p.Reasons)
