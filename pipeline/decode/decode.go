@@ -235,7 +235,7 @@ func (d *Decoder) receive() error {
 // Flush hands on the pictures that the decoder still holds, at the end of a
 // stream. After it the decoder waits for a key unit, as after New.
 func (d *Decoder) Flush(emit func(*frame.Frame)) error {
-	if d.cc == nil {
+	if d.cc == nil || !d.opened { // there is nothing inside, and libavcodec takes nothing after a second end
 		return nil
 	}
 	err := d.exchange(nil, emit)

@@ -250,6 +250,26 @@ func bomb() []byte {
 	return nal
 }
 
+// TestFlushTwice: a decoder in which nothing is any more decodes what comes next.
+func TestFlushTwice(t *testing.T) {
+	format, units := generate(t, "v.mp4", simulate.Spec{Frames: 20})
+	var pool frame.Pool
+	d, err := decode.New(format, &pool, decode.Options{})
+	require.NoError(t, err)
+	defer d.Close()
+	frames := 0
+	count := func(f *frame.Frame) { frames++; f.Release() }
+	require.NoError(t, d.Flush(count))
+	for range 2 {
+		for _, u := range units {
+			require.NoError(t, d.Decode(u, count))
+		}
+		require.NoError(t, d.Flush(count))
+		require.NoError(t, d.Flush(count))
+	}
+	require.Equal(t, 40, frames)
+}
+
 func TestLimits(t *testing.T) {
 	format, units := generate(t, "v.mp4", simulate.Spec{Frames: 5})
 	var pool frame.Pool
