@@ -5,6 +5,3 @@ ALTER TABLE tracks ADD COLUMN clock TEXT NOT NULL DEFAULT '';
 ALTER TABLE tracks ADD COLUMN time_error_us INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN clock TEXT NOT NULL DEFAULT '';
 ALTER TABLE events ADD COLUMN time_error_us INTEGER NOT NULL DEFAULT 0;
-
--- Age at which recordings of events go; 0 takes the default of the settings.
-ALTER TABLE cameras ADD COLUMN keep_events_us INTEGER NOT NULL DEFAULT 0;
