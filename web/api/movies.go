@@ -131,8 +131,8 @@ func (s *server) getPlaylist(ctx context.Context, in *struct {
 }
 
 // maxSilence is how much of a file may be without sound in a playlist with sound.
-// Browsers stop where one of the two is missing.
-const maxSilence = 500 * time.Millisecond
+// Browsers stop where one of the two is missing, or play what follows too early.
+const maxSilence = 100 * time.Millisecond
 
 // sounds says that a playlist has sound: browsers want it in all of its files or in
 // none, and know two kinds of it.

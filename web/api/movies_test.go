@@ -77,7 +77,7 @@ func TestPlaylistWithSound(t *testing.T) {
 		times [2]time.Duration
 		head  string
 	}{
-		"AAC in all":     {[2]string{"aac", "aac"}, [2]time.Duration{whole, whole - 300*time.Millisecond}, `init.mp4"`},
+		"AAC in all":     {[2]string{"aac", "aac"}, [2]time.Duration{whole, whole - 80*time.Millisecond}, `init.mp4"`},
 		"Opus in all":    {[2]string{"opus", "opus"}, [2]time.Duration{whole, whole}, `init.mp4"`},
 		"none":           {[2]string{"", ""}, [2]time.Duration{}, `init.mp4"`},
 		"G.711":          {[2]string{"pcmu", "pcmu"}, [2]time.Duration{whole, whole}, `init.mp4?audio=false"`},

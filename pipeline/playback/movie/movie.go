@@ -4,7 +4,7 @@
 // Time in the movie is capture time: what was captured ten seconds after its
 // first picture is shown at 10 s. Where nothing was recorded, the last picture
 // before stands still. Its sound is of the first kind that was recorded in it; where
-// there is none, or another, it is silent.
+// there is none, or another, it is silent, and silence is put into holes.
 package movie
 
 import (
@@ -70,6 +70,8 @@ type Movie struct {
 	ends  []int64  // of each sample, in the movie
 	start time.Time
 	at    int64
+
+	silence []byte // what samples of no file hold
 }
 
 var _ io.ReadSeekCloser = (*Movie)(nil)
@@ -127,6 +129,11 @@ func (m *Movie) Read(b []byte) (int, error) {
 	}
 	s := m.data[i]
 	left := m.ends[i] - m.at
+	if s.file == noFile {
+		n := copy(b, m.silence[int64(len(m.silence))-left:])
+		m.at += int64(n)
+		return n, nil
+	}
 	n, err := m.files[s.file].ReadAt(b[:min(int64(len(b)), left)], s.offset+int64(s.size)-left)
 	m.at += int64(n)
 	if n > 0 {
@@ -259,6 +266,9 @@ func (j *joiner) finish(m *Movie) error {
 		samples := video
 		if i != v {
 			samples = within(j.samples[i], ticksOf(begin, t.TimeScale), ticksOf(end, t.TimeScale))
+			if len(samples) > 0 {
+				samples, m.silence = fill(samples, ticksOf(begin, t.TimeScale), t.Codec)
+			}
 			track.ID = p.Tracks[0].ID + 1
 			if len(samples) == 0 {
 				continue

@@ -202,19 +202,24 @@ func TestSoundThatIsNotThroughout(t *testing.T) {
 	missing := func(from, to time.Duration) func(time.Duration) bool {
 		return func(at time.Duration) bool { return at >= from && at < to }
 	}
-	for name, mute := range map[string]func(time.Duration) bool{
+	cases := map[string]func(time.Duration) bool{
 		"begins late":       missing(0, 2500*time.Millisecond),
 		"a hole in a file":  missing(2500*time.Millisecond, 3500*time.Millisecond),
 		"none in one file":  missing(1900*time.Millisecond, 4100*time.Millisecond),
 		"ends before video": missing(2500*time.Millisecond, time.Hour),
-	} {
+	}
+	for name, mute := range cases {
 		t.Run(name, func(t *testing.T) {
 			pieces, sent := taped(t, "a.mp4", simulate.Spec{Sound: pipeline.AAC}, mute)
 			m, err := movie.Open(pieces, start, start.Add(5*time.Second), movie.AtKeys)
 			require.NoError(t, err)
-			flashes, beeps, packets, _ := perceive(t, save(t, m))
+			flashes, beeps, packets, samples := perceive(t, save(t, m))
 			require.Len(t, flashes, 5)
-			require.InDelta(t, sent, packets, 1)
+			if mute(5 * time.Second) {
+				require.InDelta(t, sent, packets, 1)
+			} else {
+				require.InDelta(t, 5, float64(samples)/48000, 0.03, "silence is where it is missing")
+			}
 			for _, flash := range flashes {
 				heard := false
 				for _, beep := range beeps {
@@ -244,6 +249,27 @@ func TestTwoKindsOfSound(t *testing.T) {
 			_, beeps, packets, _ := perceive(t, save(t, m))
 			require.Len(t, beeps, 5, "of the first kind only")
 			require.Positive(t, packets)
+		})
+	}
+}
+
+// TestSilence: what is put into holes is decoded as silence of the right length.
+func TestSilence(t *testing.T) {
+	hole := func(at time.Duration) bool { return at >= 1500*time.Millisecond && at < 3500*time.Millisecond }
+	for name, tc := range map[string]struct {
+		codec pipeline.Codec
+		rate  float64
+	}{"a.mp4": {pipeline.AAC, 48000}, "a.mkv": {pipeline.Opus, 48000}, "b.mkv": {pipeline.PCMU, 8000}, "c.mkv": {pipeline.PCMA, 8000}} {
+		t.Run(string(tc.codec), func(t *testing.T) {
+			pieces, _ := taped(t, name, simulate.Spec{Sound: tc.codec}, hole)
+			m, err := movie.Open(pieces, start, start.Add(5*time.Second), movie.AtKeys)
+			require.NoError(t, err)
+			flashes, beeps, _, samples := perceive(t, save(t, m))
+			require.InDelta(t, 5, float64(samples)/tc.rate, 0.03)
+			require.Len(t, beeps, 3)
+			for i, flash := range []int{0, 1, 4} {
+				require.InDelta(t, flashes[flash], beeps[i], float64(apart))
+			}
 		})
 	}
 }
