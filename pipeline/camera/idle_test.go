@@ -42,6 +42,7 @@ type theatre struct {
 
 	gate   func() *activity.Gate // nil: one that may leave the camera undecoded
 	half   func(w *Worker)       // called in the middle of the scene; may be nil
+	seen   func(pipeline.Status) // called after each unit was sent; may be nil
 	model  string
 	asked  []time.Duration // PTS of the pictures that the model saw
 	middle time.Duration   // of the stream when half was called
@@ -118,8 +119,12 @@ func (th *theatre) play(rng *rand.Rand) {
 	th.t.Helper()
 	synctest.Test(th.t, func(t *testing.T) {
 		var n int
-		w, err := NewWorker(store.Camera{ID: "door"}, Deps{
-			Open: func(store.Camera) (pipeline.Source, error) { return source{th.run}, nil },
+		var w *Worker
+		var err error
+		w, err = NewWorker(store.Camera{ID: "door"}, Deps{
+			Open: func(store.Camera) (pipeline.Source, error) {
+				return source{func(ctx context.Context, s pipeline.Sink) error { return th.run(ctx, s, w) }}, nil
+			},
 			Taps: func(store.Camera, Hooks) ([]Tap, error) { return nil, nil },
 			Decoder: func(f pipeline.Format, pool *frame.Pool) (Decoder, error) {
 				d, err := decode.New(f, pool, decode.Options{})
@@ -172,10 +177,13 @@ func (th *theatre) wait(w *Worker) {
 	synctest.Wait()
 }
 
-func (th *theatre) run(ctx context.Context, sink pipeline.Sink) error {
+func (th *theatre) run(ctx context.Context, sink pipeline.Sink, w *Worker) error {
 	sink.Format(th.format)
 	for _, u := range th.units {
 		sink.Unit(u)
+		if th.seen != nil {
+			th.seen(w.Status())
+		}
 		select {
 		case <-time.After(time.Second / time.Duration(th.spec.FPS)):
 		case <-ctx.Done():

@@ -46,6 +46,33 @@ func TestStillScenes(t *testing.T) {
 	}
 }
 
+// TestOpenGroups: key pictures from which decoding may start (recovery points of
+// H.264, CRA pictures of H.265), but before which pictures are shown that cannot be
+// decoded from there, leave the camera decoded, and it is still.
+func TestOpenGroups(t *testing.T) {
+	for _, codec := range []pipeline.Codec{pipeline.H264, pipeline.H265} {
+		t.Run(string(codec), func(t *testing.T) {
+			th := newTheatre(t, simulate.Spec{Codec: codec, FPS: 25, Frames: 600, GOP: 50, BFrames: 3, Open: true, Scene: &simulate.Scene{
+				Noise: 1, Visits: []simulate.Visit{{From: 400, To: 470, Speed: 2}},
+			}})
+			keys := 0
+			for _, u := range th.units {
+				if u.Key {
+					keys++
+				}
+			}
+			require.Greater(t, keys, 8)
+			reasons := map[string]bool{}
+			th.seen = func(s pipeline.Status) { reasons[s.ActivityReason] = true }
+			th.play(nil)
+			th.check()
+			require.Zero(t, th.status.IdleFrames)
+			require.Contains(t, reasons, activity.ReasonOpenGroups)
+			require.Less(t, int(th.status.Inferences), 90, "detections, of 120")
+		})
+	}
+}
+
 // TestStandingObjectKeepsItsIDWhileStill: with all pictures between two looks
 // annotated.
 func TestStandingObjectKeepsItsIDWhileStill(t *testing.T) {

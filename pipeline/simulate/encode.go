@@ -22,6 +22,7 @@ type encoderConfig struct {
 	padded        bool // with filler
 	aspect        [2]int
 	interlaced    bool
+	open          bool // groups
 }
 
 // encoder is an open libav video encoder whose time base is one frame.
@@ -92,6 +93,9 @@ func encoderOptions(cfg encoderConfig) map[string]string {
 		if cfg.interlaced {
 			params += ":tff=1"
 		}
+		if cfg.open {
+			params += ":open-gop=1"
+		}
 		if cfg.bitrate > 0 {
 			kilobits := strconv.Itoa(cfg.bitrate / 1000)
 			params += ":vbv-maxrate=" + kilobits + ":vbv-bufsize=" + kilobits
@@ -101,11 +105,15 @@ func encoderOptions(cfg encoderConfig) map[string]string {
 		}
 		return map[string]string{"preset": "veryfast", "bf": b, "forced-idr": "1", "x264-params": params}
 	case pipeline.H265:
+		open := 0
+		if cfg.open {
+			open = 1
+		}
 		// libx265 writes to stderr by itself unless told not to.
 		return map[string]string{
 			"preset": "ultrafast", "forced-idr": "1",
-			"x265-params": fmt.Sprintf("log-level=none:pools=1:frame-threads=1:scenecut=0:b-adapt=0:open-gop=0:keyint=%d:min-keyint=%d:bframes=%s",
-				cfg.gop, cfg.gop, b),
+			"x265-params": fmt.Sprintf("log-level=none:pools=1:frame-threads=1:scenecut=0:b-adapt=0:open-gop=%d:keyint=%d:min-keyint=%d:bframes=%s",
+				open, cfg.gop, cfg.gop, b),
 		}
 	case pipeline.MJPEG:
 		// RTP carries no Huffman tables (RFC 2435): only the standard ones will do.

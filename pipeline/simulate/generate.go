@@ -27,12 +27,14 @@ type Spec struct {
 	Frames  int            // 50
 	GOP     int            // FPS: a key frame every second
 	BFrames int            // 0: B-frames between two reference frames (H.264 and H.265)
+	Open    bool           // groups are open: what is shown before a key picture may refer to it and to the group before (with B-frames)
 	Still   bool           // nothing moves, only the picture number changes
 	Plain   bool           // a dark ground and one bright upright box, nothing else
 	Stamp   bool           // write the picture's number into the picture, for Index
 	Scene   *Scene         // what happens in front of a camera, instead of the shapes
 	Bitrate int            // bits per second at most and about always (H.264); 0: constant quality
 	Padded  bool           // the rate is kept by filler where the picture needs less
+	Lead    int            // pictures coded before the first that is kept, whole groups: the coder has settled by then, as a camera's has
 
 	Orientation frame.Orientation // how players turn it (mp4); 0: not at all
 	Aspect      [2]int            // width of a pixel by its height; 0: square
@@ -77,7 +79,7 @@ func Generate(path string, spec Spec) (err error) {
 		codec: spec.Codec, width: spec.Width, height: spec.Height,
 		rate: astiav.NewRational(spec.FPS, 1), gop: spec.GOP, bframes: spec.BFrames,
 		global: mux.OutputFormat().Flags().Has(astiav.IOFormatFlagGlobalheader), bitrate: spec.Bitrate, padded: spec.Padded,
-		aspect: spec.Aspect, interlaced: spec.Interlaced,
+		aspect: spec.Aspect, interlaced: spec.Interlaced, open: spec.Open,
 	})
 	if err != nil {
 		return err
@@ -180,8 +182,16 @@ func displayMatrix(o frame.Orientation) []byte {
 }
 
 func paintAll(spec Spec, enc *encoder, sound *beeper, mux muxer) error {
-	write := func(p *astiav.Packet) error { return mux(p, nil) }
-	for i := range spec.Frames {
+	lead := int64(spec.Lead)
+	keep := func(p *astiav.Packet) error {
+		if p.Pts() < lead {
+			return nil
+		}
+		p.SetPts(p.Pts() - lead)
+		p.SetDts(p.Dts() - lead)
+		return mux(p, nil)
+	}
+	for i := -spec.Lead; i < spec.Frames; i++ {
 		f, err := enc.blank()
 		if err != nil {
 			return err
@@ -191,8 +201,8 @@ func paintAll(spec Spec, enc *encoder, sound *beeper, mux muxer) error {
 		} else {
 			paint(f, spec, i)
 		}
-		f.SetPts(int64(i))
-		err = enc.encode(f, write)
+		f.SetPts(int64(i + spec.Lead))
+		err = enc.encode(f, keep)
 		f.Free()
 		if err == nil && sound != nil {
 			err = sound.until(float64(i+1)/float64(spec.FPS), mux)
@@ -201,7 +211,7 @@ func paintAll(spec Spec, enc *encoder, sound *beeper, mux muxer) error {
 			return err
 		}
 	}
-	err := enc.encode(nil, write)
+	err := enc.encode(nil, keep)
 	if err == nil && sound != nil {
 		err = sound.encode(nil, mux)
 	}
