@@ -2,6 +2,8 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +27,8 @@ type setup struct {
 	cameras int
 	fps     float64 // of the cameras, instead of the video's own; 0 keeps that
 	hz      float64 // detections per second and camera
-	idle    string  // detect.idle; "" keeps the default
+	idle    string  // detect.idle; "" is off, so that all cameras are decoded and detected as asked
+	later   int     // cameras of these that the daemon does not know yet at its start
 	cores   int     // that the daemon may use; 0: all
 	seed    int     // of the moments at which the cameras start
 	warm    time.Duration
@@ -53,6 +56,7 @@ type load struct {
 	each      []work  // by camera
 	rss       int64   // bytes at the end
 	heap      float64 // bytes allocated by Go
+	gc        float64 // seconds of CPU time of its garbage collector
 	ready     time.Duration
 	latencies []time.Duration // from the arrival of a frame to its result, all of them
 	activity  map[string]int  // cameras by their state at the end
@@ -75,53 +79,57 @@ const freshAge = 250 * time.Millisecond
 type running struct {
 	*proc.Child
 	base string
+	more []string // addresses of the cameras that it does not know yet
 }
 
 // run starts cameras and daemon, warms up and measures.
 func (l *lab) run(ctx context.Context, s setup) (out load, err error) {
+	err = l.with(ctx, s, func(ctx context.Context, r *running, ready time.Duration) error {
+		out, err = r.measure(ctx, s)
+		out.ready = ready
+		return err
+	})
+	return out, err
+}
+
+// with starts cameras and daemon for as long as use runs, which is told how long
+// the daemon took to be ready.
+func (l *lab) with(ctx context.Context, s setup, use func(ctx context.Context, r *running, ready time.Duration) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	urls, stop, err := cameras(ctx, s)
 	defer stop()
 	if err != nil {
-		return out, err
+		return err
 	}
 	dir, err := os.MkdirTemp(l.dir, "data-*")
 	if err != nil {
-		return out, fmt.Errorf("make data folder: %w", err)
+		return fmt.Errorf("make data folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	settings := filepath.Join(dir, "config.yaml")
 	if err := os.WriteFile(settings, []byte(s.settings()), 0o600); err != nil {
-		return out, fmt.Errorf("write settings: %w", err)
+		return fmt.Errorf("write settings: %w", err)
 	}
+	known := len(urls) - s.later
 	began := time.Now()
 	args := []string{"run", "--no-demo", "--config", settings, "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0"}
-	d, err := proc.Start(ctx, s.cores, append(args, urls...)...)
+	d, err := proc.Start(ctx, s.cores, append(args, urls[:known]...)...)
 	if err != nil {
-		return out, err
+		return err
 	}
 	defer d.Stop()
 	ready, err := d.Line()
 	if err != nil {
-		return out, err
+		return err
 	}
-	took := time.Since(began)
-	r := &running{d, strings.TrimPrefix(ready, "ready ")}
-	if out, err = r.measure(ctx, s); err != nil {
-		return out, err
-	}
-	out.ready = took
-	return out, nil
+	return use(ctx, &running{d, strings.TrimPrefix(ready, "ready "), urls[known:]}, time.Since(began))
 }
 
 // settings is the settings file of a setup.
 func (s setup) settings() string {
 	text := "log:\n  level: warn\ndetect:\n  fps: " + strconv.FormatFloat(s.hz, 'f', 3, 64) + "\n"
-	if s.idle != "" {
-		text += "  idle: " + s.idle + "\n"
-	}
-	return text
+	return text + "  idle: \"" + cmp.Or(s.idle, "off") + "\"\n"
 }
 
 // cameras starts a simulator for each camera, at moments that differ like those
@@ -203,6 +211,7 @@ func (r *running) measure(ctx context.Context, s setup) (out load, err error) {
 		return out, err
 	}
 	out.cpu, out.wall, out.heap = out.cpu-before.cpu, out.wall-before.wall, out.heap-before.heap
+	out.gc -= before.gc
 	if len(out.each) != len(before.each) {
 		return out, errors.New("the number of cameras changed")
 	}
@@ -232,7 +241,7 @@ func (r *running) sample(ctx context.Context) (l load, err error) {
 			} `json:"status"`
 		} `json:"items"`
 	}
-	if l.heap, err = r.heap(ctx); err != nil {
+	if l.heap, l.gc, err = r.garbage(ctx); err != nil {
 		return l, err
 	}
 	if err := r.get(ctx, "api/v1/cameras?limit=1000", &answer); err != nil {
@@ -257,14 +266,45 @@ func (r *running) sample(ctx context.Context) (l load, err error) {
 	return l, nil
 }
 
-// heap is how many bytes Go has allocated since the start.
-func (r *running) heap(ctx context.Context) (float64, error) {
+// garbage is how many bytes Go has allocated since the start, and how many seconds
+// of CPU time its collector has taken.
+func (r *running) garbage(ctx context.Context) (heap, gc float64, err error) {
 	response, err := r.open(ctx, "metrics")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer response.Body.Close() //nolint:errcheck // read only
-	return counter(response.Body, "go_memstats_alloc_bytes_total")
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read metrics of the daemon: %w", err)
+	}
+	if heap, err = counter(bytes.NewReader(text), "go_memstats_alloc_bytes_total"); err != nil {
+		return 0, 0, err
+	}
+	gc, err = counter(bytes.NewReader(text), "go_cpu_classes_gc_total_cpu_seconds_total")
+	return heap, gc, err
+}
+
+// add tells the daemon of one more camera and waits until it runs.
+func (r *running) add(ctx context.Context) error {
+	camera, err := json.Marshal(map[string]any{"name": fmt.Sprintf("added %d", len(r.more)), "url": r.more[0]})
+	if err != nil {
+		return fmt.Errorf("describe camera: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"api/v1/cameras", bytes.NewReader(camera))
+	if err != nil {
+		return fmt.Errorf("add camera: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("add camera: %w", err)
+	}
+	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusCreated {
+		return fmt.Errorf("add camera: the daemon answers %s", response.Status)
+	}
+	r.more = r.more[1:]
+	return r.await(ctx)
 }
 
 // counter finds a metric without labels in Prometheus' text format.

@@ -56,7 +56,9 @@ const (
 // rate is about what cameras send at 1080p, bits per second.
 const rate = 4_000_000
 
-// spec describes the videos. Each lasts ten seconds and is looped.
+// spec describes the videos. Each lasts ten seconds and is looped; those in which
+// nothing happens without a seam, at which a coder that begins anew would tell of
+// something that no camera has.
 func (s scenery) spec() simulate.Spec {
 	spec := simulate.Spec{Width: 1920, Height: 1080, FPS: 30, GOP: 60, Frames: 300}
 	switch s {
@@ -72,11 +74,11 @@ func (s scenery) spec() simulate.Spec {
 		spec = simulate.Spec{Width: 640, Height: 360, FPS: 60, GOP: 120, Frames: 600, Bitrate: rate / 8}
 		spec.Scene = &simulate.Scene{Noise: 4, Visits: []simulate.Visit{{From: 0, To: spec.Frames, Speed: 2}}}
 	case still:
-		spec.Scene = &simulate.Scene{Noise: 3}
+		spec.Lead, spec.Scene = spec.Frames, &simulate.Scene{Noise: 3}
 	case stillClean:
-		spec.Scene = &simulate.Scene{}
+		spec.Lead, spec.Scene = spec.Frames, &simulate.Scene{}
 	case stillCBR:
-		spec.Bitrate, spec.Scene = rate, &simulate.Scene{Noise: 3}
+		spec.Lead, spec.Bitrate, spec.Scene = spec.Frames, rate, &simulate.Scene{Noise: 3}
 	}
 	return spec
 }

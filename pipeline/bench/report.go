@@ -98,6 +98,7 @@ func kinds() []kind {
 		{"C8", "static scene: CPU over frames·F1, settings as they come", "", most, 1.10},
 		{"C8.rss", "memory per added camera over its decoder's surfaces", "", most, 1.5},
 		{"C8.heap", "Go heap allocated per frame", "KiB", most, 4},
+		{"C8.gc", "CPU of the garbage collector over that of the daemon", "share", most, 0.01},
 		{"C9", "static scene with noise, idle: CPU over units·F1", "", most, 0.40},
 		{"C9.clean", "static scene without noise, idle", "", most, 0.40},
 		{"C9.cbr", "static scene with noise at a constant 4 Mb/s, idle", "", most, 0.40},

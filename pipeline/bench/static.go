@@ -13,9 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"detectd/pipeline"
+	"detectd/pipeline/bench/stats"
 	"detectd/pipeline/camera/proof"
 	"detectd/pipeline/source/file"
 )
+
+// asItComes is detect.idle where nothing is set.
+const asItComes = "auto"
 
 // static measures C8: what a camera costs before which nothing happens, in CPU
 // time with the settings as they come, in memory, and in garbage.
@@ -28,36 +32,89 @@ func (l *lab) static(ctx context.Context, round int) error {
 	if err != nil {
 		return err
 	}
-	s := setup{video: v, cameras: l.cfg.Cameras, hz: l.cfg.Hz, seed: round, warm: 2 * warm, measure: l.cfg.Measure}
-	got, err := l.run(ctx, s)
+	got, err := l.run(ctx, setup{
+		video: v, cameras: l.cfg.Cameras, hz: l.cfg.Hz, idle: asItComes, seed: round, warm: idleWarm, measure: l.cfg.Measure,
+	})
 	if err != nil {
 		return err
 	}
 	if got.units == 0 {
-		return fmt.Errorf("%d cameras gave no picture", s.cameras)
+		return fmt.Errorf("%d cameras gave no picture", l.cfg.Cameras)
 	}
 	l.add("C8", float64(got.cpu)/(float64(got.units)*float64(f1.CPU)))
-	l.notes["C8"] = fmt.Sprintf("%.1f detections per second and camera are made", float64(got.inferences)/got.wall.Seconds()/float64(s.cameras))
+	l.notes["C8"] = fmt.Sprintf("%.1f detections per second and camera are made; cameras: %s",
+		float64(got.inferences)/got.wall.Seconds()/float64(l.cfg.Cameras), states(got.activity))
 	l.add("C8.heap", got.heap/float64(got.units)/1024)
 	l.notes["C8.heap"] = fmt.Sprintf("%.1f KiB of coded video arrive per picture", float64(got.bytes)/float64(got.units)/1024)
-	if s.cameras == 1 {
+	l.add("C8.gc", got.gc/got.cpu.Seconds())
+	return l.memory(ctx, v, round)
+}
+
+// settled is how long memory may take to settle after a camera was added, and
+// weighings how often it is looked at then, a second apart.
+const (
+	settled   = 6 * time.Second
+	weighings = 5
+)
+
+// memory measures C8.rss: what one daemon's memory grows by when cameras are added
+// one after the other, with everything decoded and detected.
+func (l *lab) memory(ctx context.Context, v video, round int) error {
+	if l.cfg.Cameras == 1 {
 		l.missing["C8.rss"] = "it takes two cameras or more"
 		return nil
-	}
-	s.cameras = 1
-	one, err := l.run(ctx, s)
-	if err != nil {
-		return err
 	}
 	surfaces, err := decoderSurfaces(v)
 	if err != nil {
 		return l.skip("C8.rss", err)
 	}
-	l.perCamera = float64(got.rss-one.rss) / float64(l.cfg.Cameras-1)
+	s := setup{video: v, cameras: l.cfg.Cameras, later: l.cfg.Cameras - 1, hz: l.cfg.Hz, seed: round}
+	var first, last float64
+	err = l.with(ctx, s, func(ctx context.Context, r *running, _ time.Duration) error {
+		if err := r.await(ctx); err != nil {
+			return err
+		}
+		if first, err = r.weigh(ctx); err != nil {
+			return err
+		}
+		for len(r.more) > 0 {
+			if err := r.add(ctx); err != nil {
+				return err
+			}
+			if last, err = r.weigh(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	l.perCamera = (last - first) / float64(l.cfg.Cameras-1)
 	bytes := float64(v.width*v.height) * 1.5 * float64(surfaces)
 	l.add("C8.rss", l.perCamera/bytes)
-	l.notes["C8.rss"] = fmt.Sprintf("%.1f MiB per camera, %d surfaces of %.1f MiB", l.perCamera/(1<<20), surfaces, bytes/float64(surfaces)/(1<<20))
+	l.notes["C8.rss"] = fmt.Sprintf("%.1f MiB per camera, from %.0f to %.0f MiB, %d surfaces of %.1f MiB",
+		l.perCamera/(1<<20), first/(1<<20), last/(1<<20), surfaces, bytes/float64(surfaces)/(1<<20))
 	return nil
+}
+
+// weigh is the daemon's memory when it has settled, in bytes: the median of a few looks.
+func (r *running) weigh(ctx context.Context) (float64, error) {
+	if err := pause(ctx, settled); err != nil {
+		return 0, err
+	}
+	var all []float64
+	for range weighings {
+		usage, err := r.Usage()
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, float64(usage.RSS))
+		if err := pause(ctx, time.Second); err != nil {
+			return 0, err
+		}
+	}
+	return stats.Median(all), nil
 }
 
 // decoderSurfaces is how many pictures a decoder of the video must be able to
@@ -100,8 +157,7 @@ func pictureBuffer(sps h264.SPS) int {
 // idleWarm is how long an idle camera learns before it is measured.
 const idleWarm = 20 * time.Second
 
-// idle measures C9: cameras before which nothing happens, with detect.idle at
-// auto; and once whether anything is missed then.
+// idle measures C9: other cameras before which nothing happens; and once whether anything is missed then.
 func (l *lab) idle(ctx context.Context, round int) error {
 	videos := map[string]video{}
 	for id, s := range map[string]scenery{"C9": still, "C9.clean": stillClean, "C9.cbr": stillCBR} {
@@ -128,7 +184,7 @@ func (l *lab) idle(ctx context.Context, round int) error {
 			return err
 		}
 		got, err := l.run(ctx, setup{
-			video: v, cameras: l.cfg.Cameras, hz: l.cfg.Hz, idle: "auto", seed: round, warm: idleWarm, measure: l.cfg.Measure,
+			video: v, cameras: l.cfg.Cameras, hz: l.cfg.Hz, idle: asItComes, seed: round, warm: idleWarm, measure: l.cfg.Measure,
 		})
 		if err != nil {
 			return err

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/metrics"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"gocv.io/x/gocv"
 
@@ -42,7 +44,7 @@ func (d *Daemon) openWeb(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.metrics.MustRegister(health.CameraCollector(cameras), health.ProviderCollector(d.registry), collectors.NewGoCollector())
+	d.metrics.MustRegister(health.CameraCollector(cameras), health.ProviderCollector(d.registry), goMetrics())
 	if err := health.RegisterSpace(d.metrics, d.spaceFigures); err != nil {
 		return err
 	}
@@ -270,4 +272,12 @@ func residentBytes() int64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
 	metrics.Read(sample)
 	return int64(sample[0].Value.Uint64()) //nolint:gosec // memory is smaller than 8 EiB
+}
+
+// goMetrics are the figures of the Go runtime, with the CPU time of the garbage
+// collector, which is up to date after each collection.
+func goMetrics() prometheus.Collector {
+	return collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+		collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/gc/total:cpu-seconds$`)},
+	))
 }
