@@ -417,6 +417,16 @@ INLINE void fill_border(const dt_target *t, void *dst) {
 	}
 }
 
+// fetch asks for the source rows that the next output row has and this one has not,
+// so that they are there when their turn comes: pictures are too large for the
+// caches next to the processor, and are read once.
+INLINE void fetch(const uint8_t *data, ptrdiff_t stride, size_t bytes, const axis *v, int y) {
+	const int from = v->start[y] + v->taps, to = v->start[y + 1] + v->taps;
+	for (int r = from; r < to; r++)
+		for (size_t x = 0; x < bytes; x += 64)
+			__builtin_prefetch(data + r * stride + x, 0, 0);
+}
+
 INLINE void fill(const dt_plan *p, const AVFrame *f, void *dst, const matrix *k, float unit, float *scratch) {
 	const dt_target *t = &p->t;
 	const int n = p->cols, comps = p->gray ? 1 : 3, turn = t->swapped || t->from_right || t->from_bottom;
@@ -434,6 +444,8 @@ INLINE void fill(const dt_plan *p, const AVFrame *f, void *dst, const matrix *k,
 			if (c->plane != last) {
 				const uint8_t *base = f->data[c->plane] + v->start[y] * (ptrdiff_t)f->linesize[c->plane];
 				const float *w = v->weight + (size_t)y * v->taps;
+				if (y + 1 < p->rows)
+					fetch(f->data[c->plane], f->linesize[c->plane], (size_t)width * c->step << p->wide, v, y);
 				if (p->swapped)
 					rows16be(mixed, base, f->linesize[c->plane], width * c->step, w, v->taps, unit);
 				else if (p->wide)
@@ -491,10 +503,18 @@ __attribute__((target("avx2,fma"))) static void fill_avx2(const dt_plan *p, cons
 							   const matrix *k, float unit, float *scratch) {
 	fill(p, f, dst, k, unit, scratch);
 }
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512"))) static void
+fill_avx512(const dt_plan *p, const AVFrame *f, void *dst, const matrix *k, float unit, float *scratch) {
+	fill(p, f, dst, k, unit, scratch);
+}
 #define HAVE_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#define HAVE_AVX512 (HAVE_AVX2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && \
+		     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
 #else
 #define fill_avx2 fill_base
+#define fill_avx512 fill_base
 #define HAVE_AVX2 0
+#define HAVE_AVX512 0
 #endif
 
 void dt_blank(const dt_target *t, void *dst) {
@@ -525,7 +545,9 @@ int dt_fill(const dt_plan *p, const AVFrame *f, int space, int full, void *dst) 
 	float unit = 1; // brings samples to 0..255
 	if (p->wide)
 		unit = (full ? 255.0f / ((1 << p->depth) - 1) : 1.0f / (1 << (p->depth - 8))) / (1 << p->shift);
-	if (HAVE_AVX2)
+	if (HAVE_AVX512)
+		fill_avx512(p, f, dst, &k, unit, scratch);
+	else if (HAVE_AVX2)
 		fill_avx2(p, f, dst, &k, unit, scratch);
 	else
 		fill_base(p, f, dst, &k, unit, scratch);
