@@ -46,10 +46,32 @@ INLINE size_t above(const float *x, size_t n, float least, size_t *from, int32_t
 	return count;
 }
 
+INLINE size_t rows(const float *x, size_t n, size_t width, size_t first, float least, size_t *from, int32_t *found, size_t room) {
+	size_t count = 0, i = *from;
+	while (i < n && count < room) {
+		const size_t row = i / width * width, end = row + width;
+		size_t at = i > row + first ? i : row + first;
+		bits any = 0;
+		for (size_t k = at; k < end; k++)
+			any |= x[k] >= least;
+		for (; any && at < end && count < room; at++)
+			if (x[at] >= least)
+				found[count++] = (int32_t)at;
+		i = any && at < end ? at : end;
+	}
+	*from = i;
+	return count;
+}
+
 static int finite_base(const float *x, size_t n) { return all_finite(x, n); }
 
 static size_t above_base(const float *x, size_t n, float least, size_t *from, int32_t *found, size_t room) {
 	return above(x, n, least, from, found, room);
+}
+
+static size_t rows_base(const float *x, size_t n, size_t width, size_t first, float least, size_t *from, int32_t *found,
+			size_t room) {
+	return rows(x, n, width, first, least, from, found, room);
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -59,10 +81,16 @@ __attribute__((target("avx2"))) static size_t above_avx2(const float *x, size_t 
 							  int32_t *found, size_t room) {
 	return above(x, n, least, from, found, room);
 }
+
+__attribute__((target("avx2"))) static size_t rows_avx2(const float *x, size_t n, size_t width, size_t first, float least,
+							 size_t *from, int32_t *found, size_t room) {
+	return rows(x, n, width, first, least, from, found, room);
+}
 #define HAVE_AVX2 __builtin_cpu_supports("avx2")
 #else
 #define finite_avx2 finite_base
 #define above_avx2 above_base
+#define rows_avx2 rows_base
 #define HAVE_AVX2 0
 #endif
 
@@ -70,4 +98,10 @@ int dt_finite(const float *x, size_t n) { return HAVE_AVX2 ? finite_avx2(x, n) :
 
 size_t dt_above(const float *x, size_t n, float least, size_t *from, int32_t *found, size_t room) {
 	return HAVE_AVX2 ? above_avx2(x, n, least, from, found, room) : above_base(x, n, least, from, found, room);
+}
+
+size_t dt_rows(const float *x, size_t n, size_t width, size_t first, float least, size_t *from, int32_t *found,
+	       size_t room) {
+	return HAVE_AVX2 ? rows_avx2(x, n, width, first, least, from, found, room)
+			 : rows_base(x, n, width, first, least, from, found, room);
 }

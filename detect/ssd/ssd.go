@@ -130,9 +130,9 @@ func (d *decoder) Decode(dst []detect.Candidate, outputs [][]float32, minScore f
 		}
 		return dst
 	}
-	scan.Above(scores, d.activate.Raw(minScore), func(i int) {
+	scan.Rows(scores, d.columns, d.first, d.activate.Raw(minScore), func(i int) {
 		row, column := i/d.columns, i%d.columns
-		if s := d.activate.Of(scores[i]); column >= d.first && s >= minScore {
+		if s := d.activate.Of(scores[i]); s >= minScore {
 			add(row, column, s)
 		}
 	})
