@@ -34,6 +34,7 @@ type Camera struct {
 	Enabled   bool
 	Record    string  // one of the Record constants
 	DetectFPS float64 // detections per second wanted; 0 takes the default
+	Weight    float64 // of its detections when there are too many for the machine; 0 counts as 1
 	// With RecordMotion and RecordEvents: how long before and after what happens
 	// recordings are kept; 0 takes the default.
 	RecordBefore, RecordAfter time.Duration

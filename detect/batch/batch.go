@@ -1,7 +1,7 @@
 // Package batch shares one detector among many cameras. Each camera has one
 // slot: a newer frame replaces one that still waits, so a slow detector means
-// fewer frames per camera and never older ones. Cameras have equal shares: the one
-// whose last turn is longest ago is served first.
+// fewer frames per camera and never older ones. When there is too much to do, each
+// camera is served in proportion to its weight; nobody waits for ever.
 package batch
 
 import (
@@ -60,9 +60,13 @@ func (j *job) finish(r Result) {
 	j.frame.Release()
 }
 
-// camera is what is known about one key.
+// camera is what is known about one key. Turns are given by start-time fair
+// queueing (Goyal, Vin and Cheng, 1996): whose count of weighted turns is smallest
+// is served first.
 type camera struct {
 	job   *job          // waiting, or nil
+	cost  float64       // of a turn: 1 over the weight
+	count float64       // of the turns it has had, at their cost
 	turn  uint64        // its latest one, counted over all cameras; 0: none yet
 	last  time.Time     // of the latest Submit
 	every time.Duration // smoothed time between two Submits; 0 when not known
@@ -79,6 +83,7 @@ type Batcher struct {
 	cameras map[string]*camera
 	queue   []*camera // those with a job, in no order
 	turns   uint64    // given so far
+	count   float64   // the largest of a camera when it was served
 	stale   []*job
 	idle    int   // workers without a call
 	ended   error // set when Run has ended
@@ -105,10 +110,11 @@ func New(det detect.Detector, cfg Config) (*Batcher, error) {
 	}, nil
 }
 
-// Submit hands in a frame of the camera key. It retains the frame and never
-// blocks. done is called exactly once, from a goroutine of Run and with no lock
+// Submit hands in a frame of the camera key, whose share of the turns is in
+// proportion to weight while there are not enough for all; 0 counts as 1. It
+// retains the frame and never blocks. done is called exactly once, from a goroutine of Run and with no lock
 // held, or before Submit returns when Run has ended.
-func (b *Batcher) Submit(key string, f *frame.Frame, opts detect.Options, done func(Result)) {
+func (b *Batcher) Submit(key string, weight float64, f *frame.Frame, opts detect.Options, done func(Result)) {
 	j := &job{frame: f.Retain(), opts: opts, done: done, since: time.Now()}
 	b.mu.Lock()
 	if err := b.ended; err != nil {
@@ -117,11 +123,18 @@ func (b *Batcher) Submit(key string, f *frame.Frame, opts detect.Options, done f
 		return
 	}
 	c := b.camera(key, j.since)
+	c.cost = 1
+	if weight > 0 {
+		c.cost = 1 / weight
+	}
 	if c.job != nil {
 		b.stale = append(b.stale, c.job)
 		signal(b.late)
 	} else {
 		b.queue = append(b.queue, c)
+		// What it did not use is lost but for one turn, so that a camera that comes
+		// back does not keep the others waiting.
+		c.count = max(c.count, b.count-c.cost)
 	}
 	c.job = j
 	b.mu.Unlock()
@@ -268,12 +281,16 @@ func (b *Batcher) take(now time.Time) ([]*job, time.Duration) {
 	// Idle workers share what waits: two half batches side by side are done
 	// before a whole one is.
 	n := min(b.cfg.MaxBatch, (len(b.queue)+b.idle-1)/b.idle)
-	// By the order of their last turns and not of their frames: of cameras served
-	// together the faster ones would come back first and overtake the others.
-	slices.SortStableFunc(b.queue, func(x, y *camera) int { return cmp.Compare(x.turn, y.turn) })
+	// Equal ones by the order of their last turns and not of their frames: of cameras
+	// served together the faster ones would come back first and overtake the others.
+	slices.SortStableFunc(b.queue, func(x, y *camera) int {
+		return cmp.Or(cmp.Compare(x.count, y.count), cmp.Compare(x.turn, y.turn))
+	})
 	jobs := make([]*job, n)
 	for i, c := range b.queue[:n] {
 		b.turns++
+		b.count = max(b.count, c.count)
+		c.count += c.cost
 		jobs[i], c.job, c.turn = c.job, nil, b.turns
 	}
 	b.queue = append(b.queue[:0], b.queue[n:]...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,8 @@ type bench struct {
 	cancel context.CancelFunc
 	ended  chan error
 
+	weights map[string]float64 // by key; not there: 1
+
 	mu      sync.Mutex // guards results
 	results map[uint64][]batch.Result
 }
@@ -89,7 +92,7 @@ func start(t *testing.T, det detect.Detector, cfg batch.Config) *bench {
 func (x *bench) submit(key string, seq uint64) {
 	f := x.pool.Get()
 	f.Seq = seq
-	x.b.Submit(key, f, detect.Options{}, func(r batch.Result) {
+	x.b.Submit(key, x.weights[key], f, detect.Options{}, func(r batch.Result) {
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		if r.Frame.Seq != seq {
@@ -321,7 +324,7 @@ func TestManyCameras(t *testing.T) {
 				f := pool.Get()
 				f.Seq = uint64(i)
 				answers.Add(1)
-				b.Submit(fmt.Sprint(cam), f, detect.Options{}, func(batch.Result) { answers.Done() })
+				b.Submit(fmt.Sprint(cam), 1, f, detect.Options{}, func(batch.Result) { answers.Done() })
 				f.Release()
 				if i == 50 && cam == 0 {
 					cancel()
@@ -339,5 +342,55 @@ func TestNewRefuses(t *testing.T) {
 	for _, cfg := range []batch.Config{{MaxBatch: -1}, {MaxWait: -1}, {Workers: -1}} {
 		_, err := batch.New(&fake{}, cfg)
 		require.Error(t, err)
+	}
+}
+
+// TestWeights overloads the detector: shares follow the weights, also when a camera
+// joins late or sends less than its share, and the lightest is served as well.
+func TestWeights(t *testing.T) {
+	for _, limit := range []int{1, 2} { // more than a part of a call is nobody's share
+		synctest.Test(t, func(t *testing.T) {
+			x := start(t, &fake{limit: limit, each: time.Duration(limit) * 10 * time.Millisecond}, batch.Config{Workers: 1})
+			x.weights = map[string]float64{"a": 3, "b": 2, "d": 0.5, "e": 0.1, "slow": 10, "late": 2} // c: 1
+			keys := map[uint64]string{}
+			seq := uint64(0)
+			for tick := range 40_000 {
+				for _, key := range []string{"a", "b", "c", "d", "e", "slow", "late"} {
+					every := map[string]int{"slow": 500, "late": 9}[key]
+					if tick%max(every, 7) != 0 || key == "late" && tick < 20_000 {
+						continue
+					}
+					seq++
+					keys[seq] = key
+					x.submit(key, seq)
+				}
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(time.Second)
+			served := map[string]int{}
+			first := map[string]int{} // before "late" came
+			late := slices.Min(slices.Collect(func(yield func(uint64) bool) {
+				for s, k := range keys {
+					if k == "late" && !yield(s) {
+						return
+					}
+				}
+			}))
+			for s, k := range keys {
+				if x.result(s).Err != nil {
+					continue
+				}
+				if served[k]++; s < late {
+					first[k]++
+				}
+			}
+			require.Equal(t, 80, served["slow"], "it asks for less than its share")
+			for key, weight := range map[string]float64{"a": 3, "b": 2, "c": 1, "d": 0.5, "e": 0.1} {
+				require.InDelta(t, (2000-40)*weight/6.6, first[key], 4, key)
+				require.InDelta(t, (2000-40)*weight/8.6, served[key]-first[key], 4, key)
+			}
+			require.InDelta(t, (2000-40)*2/8.6, served["late"], 4)
+			x.stop(int(seq))
+		})
 	}
 }

@@ -156,7 +156,7 @@ func (m *Manager) end(r *running) {
 // needsRestart tells whether a change touches what the worker was made from.
 func needsRestart(a, b store.Camera) bool {
 	for _, c := range []*store.Camera{&a, &b} {
-		c.Name, c.Revision, c.DetectFPS = "", 0, 0
+		c.Name, c.Revision, c.DetectFPS, c.Weight = "", 0, 0, 0
 		c.RecordBefore, c.RecordAfter, c.Keep, c.KeepEvents, c.KeepBytes = 0, 0, 0, 0, 0 // retention reads them anew
 		if c.Record != store.RecordOff {
 			c.Record = store.RecordContinuous // what is kept of it is decided later

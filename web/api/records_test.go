@@ -60,7 +60,7 @@ func TestClients(t *testing.T) {
 
 func TestCameras(t *testing.T) {
 	f := newFixture(t)
-	a := f.do("POST", "/cameras", `{"name":"Front Door","url":"rtsp://viewer:pw@10.0.0.5/stream","detect_fps":10}`).want(201)
+	a := f.do("POST", "/cameras", `{"name":"Front Door","url":"rtsp://viewer:pw@10.0.0.5/stream","detect_fps":10,"weight":2.5}`).want(201)
 	require.Equal(t, "front-door", a.get("id"))
 	require.Equal(t, "default", a.get("client_id"))
 	require.Equal(t, "rtsp://10.0.0.5/stream", a.get("url"))
@@ -85,6 +85,7 @@ func TestCameras(t *testing.T) {
 	require.Equal(t, "viewer", a.get("username"))
 	require.Equal(t, false, a.get("enabled"))
 	require.EqualValues(t, 0, a.get("detect_fps"))
+	require.EqualValues(t, 1, a.get("weight"))
 	stored, err := f.Records.Camera(t.Context(), "front-door")
 	require.NoError(t, err)
 	require.Equal(t, store.Secret("pw"), stored.Password)
@@ -118,6 +119,7 @@ func TestRefusedCameras(t *testing.T) {
 		"bad id":           {`{"id":"Bad Id","name":"x","url":"rtsp://h/x"}`, 422, "body.id"},
 		"bad transport":    {`{"name":"x","url":"rtsp://h/x","transport":"smoke"}`, 422, "body.transport"},
 		"bad record":       {`{"name":"x","url":"rtsp://h/x","record":"sometimes"}`, 422, "body.record"},
+		"weightless":       {`{"name":"x","url":"rtsp://h/x","weight":0}`, 422, "body.weight"},
 		"too many fps":     {`{"name":"x","url":"rtsp://h/x","detect_fps":61}`, 422, "body.detect_fps"},
 		"wrong type":       {`{"name":7,"url":"rtsp://h/x"}`, 422, "body.name"},
 		"unknown member":   {`{"name":"x","url":"rtsp://h/x","colour":"red"}`, 422, "body.colour"},

@@ -65,7 +65,7 @@ func saturate(b *batch.Batcher, frames []*frame.Frame, streams, answers int) ([]
 		wg.Go(func() {
 			answer := make(chan batch.Result, 1)
 			for n := range answers {
-				b.Submit(strconv.Itoa(s), frames[(s+n)%len(frames)], detect.Options{}, func(r batch.Result) { answer <- r })
+				b.Submit(strconv.Itoa(s), 1, frames[(s+n)%len(frames)], detect.Options{}, func(r batch.Result) { answer <- r })
 				r := <-answer
 				if errs[s] = r.Err; r.Err != nil {
 					return

@@ -92,6 +92,7 @@ type assignment struct {
 	state  pipeline.RunningState
 	engine *engine
 	opts   detect.Options
+	weight float64 // of the camera among the others; 0 counts as 1
 }
 
 // New returns a stage that loads nothing yet.
@@ -159,7 +160,7 @@ func (s *Stage) Submit(cameraID string, f *frame.Frame, done func(Result)) {
 	}
 	a.engine.pending.Add(1)
 	s.mu.RUnlock()
-	a.engine.batcher.Submit(cameraID, f, a.opts, func(r batch.Result) {
+	a.engine.batcher.Submit(cameraID, a.weight, f, a.opts, func(r batch.Result) {
 		defer a.engine.pending.Done()
 		if !errors.Is(r.Err, batch.ErrStale) {
 			s.announce(cameraID, a.Ref, r)

@@ -134,7 +134,10 @@ func (s *Stage) apply(ctx context.Context) {
 
 // assign makes the assignment of one camera after its old one, which may be nil.
 func (s *Stage) assign(ctx context.Context, w wish, old *assignment) *assignment {
-	a := &assignment{state: pipeline.RunningState{CameraID: w.camera.ID, ClientID: w.camera.ClientID, Wanted: w.ref()}}
+	a := &assignment{
+		state:  pipeline.RunningState{CameraID: w.camera.ID, ClientID: w.camera.ClientID, Wanted: w.ref()},
+		weight: w.camera.Weight,
+	}
 	err := w.err
 	if err == nil {
 		k := w.key()

@@ -1527,6 +1527,12 @@ export interface components {
              * @example viewer
              */
             username: string;
+            /**
+             * Format: double
+             * @description Its share of detections when there are too many for the machine, in proportion to the weights of the other cameras.
+             * @example 1
+             */
+            weight: number;
         };
         CameraCoverage: {
             /**
@@ -1648,6 +1654,12 @@ export interface components {
              * @example viewer
              */
             username?: string;
+            /**
+             * Format: double
+             * @description Its share of detections when there are too many for the machine, in proportion to the weights of the other cameras; default 1.
+             * @example 2
+             */
+            weight?: number;
         };
         CatalogueModel: {
             /**
@@ -2841,6 +2853,12 @@ export interface components {
              * @example viewer
              */
             username?: string;
+            /**
+             * Format: double
+             * @description Its share of detections when there are too many for the machine, in proportion to the weights of the other cameras; default 1.
+             * @example 2
+             */
+            weight?: number;
         };
         NewClient: {
             /**
