@@ -194,8 +194,18 @@ func (s *server) putRunningModel(ctx context.Context, a at, ifMatch string, b Ru
 	if err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
 	}
-	s.Announcer.RunningModelChanged(a.client, a.camera, r.Revision)
-	return s.getRunningModel(ctx, a)
+	return s.written(ctx, r)
+}
+
+// written announces a record that was stored and answers with it, not with what
+// others may have made of it since: its revision would pass for this change's own.
+func (s *server) written(ctx context.Context, r store.RunningModel) (*revised[RunningModel], error) {
+	s.Announcer.RunningModelChanged(r.ClientID, r.CameraID, r.Revision)
+	records, err := s.Records.ListRunningModels(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &revised[RunningModel]{ETag: etag(r.Revision), Body: s.newRunningModel(ctx, records, r)}, nil
 }
 
 // put checks a record and stores it.

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -179,18 +178,15 @@ func (s *server) restoreRevision(ctx context.Context, a at, number int64, ifMatc
 		return nil, err
 	}
 	if old.Deleted {
-		err = s.deleteRunningModel(ctx, a, ifMatch, author)
-	} else {
-		old.UpdatedBy, old.Reason = author.By, author.Why
-		var r store.RunningModel
-		if r, err = s.put(ctx, old, expect); err == nil {
-			s.Announcer.RunningModelChanged(a.client, a.camera, r.Revision)
-		} else if errors.Is(err, store.ErrRevision) {
-			err = s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
+		if err := s.deleteRunningModel(ctx, a, ifMatch, author); err != nil {
+			return nil, err
 		}
+		return s.getRunningModel(ctx, a)
 	}
+	old.UpdatedBy, old.Reason = author.By, author.Why
+	r, err := s.put(ctx, old, expect)
 	if err != nil {
-		return nil, s.fail(ctx, err)
+		return nil, s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
 	}
-	return s.getRunningModel(ctx, a)
+	return s.written(ctx, r)
 }
