@@ -32,6 +32,8 @@ var (
 	ErrCursor = errors.New("cursor is not valid here")
 	// ErrOlderCopy is returned for a database that is older than its data folder.
 	ErrOlderCopy = errors.New("not the newest database of this data folder")
+	// ErrGate is returned for a version that does not meet the rules of an alias.
+	ErrGate = errors.New("refused by the rules of the alias")
 	// ErrPaused is returned for a write that waits for space on the disk.
 	ErrPaused = errors.New("writing is paused: the disk is nearly full")
 	// ErrDisk is returned for a change that the disk of the records did not take: it is
@@ -106,6 +108,9 @@ type Records interface {
 	Models
 	Registry
 	Tracking
+	Measurements
+	Gatekeeping
+	Promotions
 	RunningModels
 	Segments
 	Gaps

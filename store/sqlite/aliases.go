@@ -14,59 +14,74 @@ import (
 // SetAlias implements store.Registry.
 func (s *Store) SetAlias(ctx context.Context, model, alias string, version, expect int, a store.Author) error {
 	return s.alias(ctx, model, alias, expect, func(tx *sql.Tx, from int, now time.Time) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO model_aliases (model, alias, version, updated_us) VALUES (?, ?, ?, ?)
-			ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, updated_us = excluded.updated_us`,
-			model, alias, version, micros(now))
-		if isDangling(err) {
-			return notFound(versionNamed(model, version))
-		}
-		if err != nil || from == version {
-			return err
-		}
-		return noteMove(ctx, tx, store.AliasMove{Model: model, Alias: alias, From: from, To: version, At: now, Author: a})
+		return putAlias(ctx, tx, store.AliasMove{Model: model, Alias: alias, From: from, To: version, At: now, Author: a})
 	})
+}
+
+// putAlias lets an alias name another version.
+func putAlias(ctx context.Context, tx *sql.Tx, m store.AliasMove) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO model_aliases (model, alias, version, updated_us) VALUES (?, ?, ?, ?)
+			ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, updated_us = excluded.updated_us`,
+		m.Model, m.Alias, m.To, micros(m.At))
+	if isDangling(err) {
+		return notFound(versionNamed(m.Model, m.To))
+	}
+	if err != nil || m.From == m.To {
+		return err
+	}
+	return noteMove(ctx, tx, m)
 }
 
 // DeleteAlias implements store.Registry.
 func (s *Store) DeleteAlias(ctx context.Context, model, alias string, expect int, a store.Author) error {
 	return s.alias(ctx, model, alias, expect, func(tx *sql.Tx, from int, now time.Time) error {
-		what := aliasNamed(model, alias)
-		if err := notRun(ctx, tx, what, `model = ? AND alias = ?`, model, alias); err != nil {
-			return err
-		}
-		done, err := tx.ExecContext(ctx, `DELETE FROM model_aliases WHERE model = ? AND alias = ?`, model, alias)
-		if err == nil {
-			err = requireRow(done, what)
-		}
-		if err != nil {
-			return err
-		}
-		return noteMove(ctx, tx, store.AliasMove{Model: model, Alias: alias, From: from, At: now, Author: a})
+		return dropAlias(ctx, tx, store.AliasMove{Model: model, Alias: alias, From: from, At: now, Author: a})
 	})
+}
+
+// dropAlias takes an alias away that nobody follows.
+func dropAlias(ctx context.Context, tx *sql.Tx, m store.AliasMove) error {
+	what := aliasNamed(m.Model, m.Alias)
+	if err := notRun(ctx, tx, what, `model = ? AND alias = ?`, m.Model, m.Alias); err != nil {
+		return err
+	}
+	done, err := tx.ExecContext(ctx, `DELETE FROM model_aliases WHERE model = ? AND alias = ?`, m.Model, m.Alias)
+	if err == nil {
+		err = requireRow(done, what)
+	}
+	if err != nil {
+		return err
+	}
+	return noteMove(ctx, tx, m)
 }
 
 // alias runs a change of an alias that names version expect; it is given the
 // version that it names.
 func (s *Store) alias(ctx context.Context, model, alias string, expect int, change func(tx *sql.Tx, from int, now time.Time) error) error {
 	return s.write(ctx, "change alias of "+versionNamed(model, 0), func(tx *sql.Tx) error {
-		if _, err := getModel(ctx, tx, model, false); err != nil {
-			return err
-		}
-		var current int
-		err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT version FROM model_aliases WHERE model = ? AND alias = ?), 0)`, model, alias).Scan(&current)
-		if err != nil {
-			return err
-		}
-		if expect != store.AnyVersion && expect != current {
-			return &store.AliasError{Model: model, Alias: alias, Given: expect, Current: current}
-		}
-		now := s.time()
-		if err := change(tx, current, now); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE models SET updated_us = ?2, revision = revision + 1 WHERE name = ?1`, model, micros(now))
-		return err
+		return s.aliasIn(ctx, tx, model, alias, expect, change)
 	})
+}
+
+// aliasIn is alias within a transaction.
+func (s *Store) aliasIn(ctx context.Context, tx *sql.Tx, model, alias string, expect int, change func(tx *sql.Tx, from int, now time.Time) error) error {
+	if _, err := getModel(ctx, tx, model, false); err != nil {
+		return err
+	}
+	var current int
+	err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT version FROM model_aliases WHERE model = ? AND alias = ?), 0)`, model, alias).Scan(&current)
+	if err != nil {
+		return err
+	}
+	if expect != store.AnyVersion && expect != current {
+		return &store.AliasError{Model: model, Alias: alias, Given: expect, Current: current}
+	}
+	now := s.time()
+	if err := change(tx, current, now); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE models SET updated_us = ?2, revision = revision + 1 WHERE name = ?1`, model, micros(now))
+	return err
 }
 
 func noteMove(ctx context.Context, tx *sql.Tx, m store.AliasMove) error {

@@ -131,6 +131,9 @@ func (s *Store) DeleteModelVersion(ctx context.Context, model string, version in
 		if err := notNamed(ctx, tx, model, version); err != nil {
 			return err
 		}
+		if err := notPromoted(ctx, tx, model, version); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM model_tags WHERE model = ? AND version = ? AND version > 0`, model, version); err != nil {
 			return err
 		}

@@ -159,13 +159,16 @@ func (s *Store) DeleteModel(ctx context.Context, name string) (blobs []string, e
 		if err := notRun(ctx, tx, what, `model = ?`, name); err != nil {
 			return err
 		}
+		if err := notPromoted(ctx, tx, name, 0); err != nil {
+			return err
+		}
 		blobs, err = list(ctx, tx, scanText, "blobs", `SELECT sha256 FROM model_versions WHERE model = ?1
 			UNION SELECT overlay FROM model_versions WHERE model = ?1 AND overlay <> ''`, name)
 		if err != nil {
 			return err
 		}
 		for _, query := range []string{
-			`DELETE FROM model_aliases WHERE model = ?`, `DELETE FROM model_tags WHERE model = ?`,
+			`DELETE FROM model_aliases WHERE model = ?`, `DELETE FROM alias_gates WHERE model = ?`, `DELETE FROM model_tags WHERE model = ?`,
 			`DELETE FROM model_versions WHERE model = ?`, `UPDATE models SET kept = 0, description = '', label = 'deleted/' || name WHERE name = ?`,
 		} {
 			if _, err := tx.ExecContext(ctx, query, name); err != nil {

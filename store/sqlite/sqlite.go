@@ -213,7 +213,7 @@ func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) err
 // known says whether an error of the vocabulary explains itself already.
 func known(err error) bool {
 	for _, target := range []error{
-		store.ErrNotFound, store.ErrExists, store.ErrInUse, store.ErrRevision, store.ErrCursor, store.ErrOlderCopy,
+		store.ErrNotFound, store.ErrExists, store.ErrInUse, store.ErrRevision, store.ErrCursor, store.ErrOlderCopy, store.ErrGate,
 	} {
 		if errors.Is(err, target) {
 			return true

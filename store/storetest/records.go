@@ -48,6 +48,9 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"zones":                    zones,
 		"zone map race":            zoneMapRace,
 		"zone counts":              zoneCounts,
+		"measurements":             measurements,
+		"gates":                    gates,
+		"promotions":               promotions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, t.TempDir())
