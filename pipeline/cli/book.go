@@ -111,6 +111,17 @@ func (b *folderBook) File(ctx context.Context, ref detect.Ref) (store.ModelVersi
 // Runtime implements modelBook.
 func (b *folderBook) Runtime() (*ort.Runtime, error) { return b.runtime, nil }
 
+// Keep implements modelBook.
+func (b *folderBook) Keep(ctx context.Context, m store.Measurement) error {
+	_, err := b.records.AddMeasurement(ctx, m)
+	return err
+}
+
+// Measured implements modelBook.
+func (b *folderBook) Measured(ctx context.Context, name string, version int) ([]store.Measurement, error) {
+	return b.records.ListMeasurements(ctx, name, version)
+}
+
 // Close implements modelBook.
 func (b *folderBook) Close() error {
 	var errs []error
@@ -192,6 +203,11 @@ func (b *daemonBook) Remove(ctx context.Context, name string, version int) error
 	return b.call(ctx, http.MethodDelete, "/models/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(version), nil, nil)
 }
 
+// Measured implements modelBook. Reading beside the daemon is safe.
+func (b *daemonBook) Measured(ctx context.Context, name string, version int) ([]store.Measurement, error) {
+	return b.records.ListMeasurements(ctx, name, version)
+}
+
 // File implements modelBook. Reading beside the daemon is safe.
 func (b *daemonBook) File(ctx context.Context, ref detect.Ref) (store.ModelVersion, []byte, error) {
 	blobs, err := blob.Open(b.folder.BlobsURL())
@@ -263,6 +279,9 @@ func (b *daemonBook) do(ctx context.Context, method, path string, body io.Reader
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/octet-stream")
+		if _, ok := body.(jsonBody); ok {
+			request.Header.Set("Content-Type", "application/json")
+		}
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

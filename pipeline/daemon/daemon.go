@@ -92,6 +92,9 @@ type Daemon struct {
 	metrics  *prometheus.Registry
 	latency  *health.Latency
 
+	machine   string     // the name of this machine in measurements
+	measuring sync.Mutex // held while the speed of a model is measured
+
 	forget chan string // ids of deleted cameras
 
 	emergency string // why records do not last; "" when they do
@@ -104,7 +107,7 @@ type Daemon struct {
 // New acquires everything, starts nothing, and gives all back on an error.
 func New(ctx context.Context, cfg Config, opts Options) (d *Daemon, err error) {
 	d = &Daemon{
-		cfg: cfg, opts: opts, log: opts.Log, started: time.Now(),
+		cfg: cfg, opts: opts, log: opts.Log, started: time.Now(), machine: thisMachine(),
 		lives: map[string]*live.Live{}, recorders: map[string]*record.Recorder{}, forget: make(chan string, forgetQueue), metrics: prometheus.NewRegistry(),
 	}
 	defer func() {

@@ -12,9 +12,9 @@ import (
 	"detectd/render/picture"
 )
 
-// generated paints a street with coloured shapes, none of which is the mirror of
-// another: what a network makes of it moves when the picture does.
-func generated(pool *frame.Pool) (*frame.Frame, error) {
+// Generated paints a street with coloured shapes, none of which is the mirror of
+// another: what a network makes of it moves when the picture does. The frame is the caller's.
+func Generated(pool *frame.Pool) (*frame.Frame, error) {
 	img := image.NewRGBA(image.Rect(0, 0, 640, 480))
 	fill := func(x0, y0, x1, y1 int, c color.RGBA) {
 		draw.Draw(img, image.Rect(x0, y0, x1, y1), image.NewUniform(c), image.Point{}, draw.Src)

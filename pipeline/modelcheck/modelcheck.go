@@ -35,7 +35,7 @@ func Run(ctx context.Context, d detect.Detector, path string) (model.Report, []b
 	var f *frame.Frame
 	var err error
 	if path == "" {
-		f, err = generated(pool)
+		f, err = Generated(pool)
 	} else {
 		f, err = first(ctx, path, pool)
 	}

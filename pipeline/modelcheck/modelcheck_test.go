@@ -43,7 +43,7 @@ func decode(t *testing.T, data []byte) image.Image {
 // TestBrightInTheGeneratedPicture finds something, wherever the picture moves.
 func TestBrightInTheGeneratedPicture(t *testing.T) {
 	var pool frame.Pool
-	f, err := generated(&pool)
+	f, err := Generated(&pool)
 	require.NoError(t, err)
 	f.Release()
 	require.Zero(t, pool.Live())

@@ -36,6 +36,9 @@ var allow = map[string][]string{
 	"pipeline/modelcheck": {
 		"pipeline/frame", "pipeline/offline", "detect", "detect/model", "render", "render/draw", "render/picture",
 	},
+	"pipeline/measure": {"pipeline/frame", "pipeline/offline", "detect"},
+	// The rules of promotion are pure; what is watched comes over the bus.
+	"pipeline/promote": {"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/promote/...", "detect", "detect/agree", "store"},
 	"pipeline/registry": {
 		"pipeline", "pipeline/frame", "pipeline/registry/...", "detect", "detect/model", "detect/ort", "detect/provider", "store",
 	},

@@ -80,6 +80,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeCoverage()
 	s.routeKeeps()
 	s.routeModels()
+	s.routeMeasurements()
 	s.routeAliases()
 	s.routeCatalogue()
 	s.routeRunningModels()

@@ -30,6 +30,9 @@ func (Time) Schema(huma.Registry) *huma.Schema {
 // ms is a duration in milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// duration is what ms has written.
+func duration(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
+
 // Page selects a part of a list.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Most items in the answer."`

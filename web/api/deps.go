@@ -119,6 +119,9 @@ type Models interface {
 	// CheckProvider says why a list of execution providers cannot be used, in words
 	// for users; nil when it can.
 	CheckProvider(list string) error
+	// MeasureSpeed measures how long a version takes for a picture on this machine
+	// and keeps that with it.
+	MeasureSpeed(ctx context.Context, name string, version int) (store.Measurement, error)
 	// Default is the model that runs where no running model is set.
 	Default() (name string, version int)
 }

@@ -44,6 +44,7 @@ type ModelVersion struct {
 	Lineage     *Lineage          `json:"lineage,omitempty" doc:"What it was derived from; absent for a file of its own."`
 	Check       *ModelCheck       `json:"check,omitempty" doc:"What its self-check found when it was added; absent when there was none."`
 	CreatedAt   Time              `json:"created_at" doc:"When it was added."`
+	Measured    []Measurement     `json:"measured" nullable:"false" doc:"The newest accuracy on each data set, and the newest speed on each machine."`
 	Running     []string          `json:"running" nullable:"false" example:"harbour/door" doc:"Cameras that it is set to run on, as client/camera."`
 }
 
@@ -122,7 +123,11 @@ func (s *server) listModels(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return newList(models, next, func(m store.Model) Model { return newModel(m, running) }), nil
+	measured, err := s.measured(ctx, models...)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return newList(models, next, func(m store.Model) Model { return newModel(m, running, measured) }), nil
 }
 
 func (s *server) listVersions(ctx context.Context, in *struct {
@@ -156,7 +161,11 @@ func (s *server) listVersions(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return newList(rows, next, func(v store.ModelVersion) ModelVersion { return newModelVersion(v, running) }), nil
+	measured, err := s.measured(ctx, store.Model{Name: in.ModelName})
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return newList(rows, next, func(v store.ModelVersion) ModelVersion { return newModelVersion(v, running, measured) }), nil
 }
 
 func (s *server) getModel(ctx context.Context, in *ModelPath) (*answered[Model], error) {
@@ -240,7 +249,11 @@ func (s *server) model(ctx context.Context, name string) (Model, error) {
 		return Model{}, err
 	}
 	running, err := s.running(ctx)
-	return newModel(m, running), err
+	if err != nil {
+		return Model{}, err
+	}
+	measured, err := s.measured(ctx, m)
+	return newModel(m, running, measured), err
 }
 
 // versionKey names one version of one model.
@@ -281,24 +294,25 @@ func (s *server) running(ctx context.Context) (map[versionKey][]string, error) {
 	return out, nil
 }
 
-func newModel(m store.Model, running map[versionKey][]string) Model {
+func newModel(m store.Model, running map[versionKey][]string, measured map[versionKey][]Measurement) Model {
 	out := Model{
 		Name: m.Name, Description: m.Description, Label: m.Label, Revision: m.Revision, CreatedAt: Time{m.CreatedAt},
 		Aliases: filled(m.Aliases), Tags: filled(m.Tags), Count: m.Count, Versions: make([]ModelVersion, 0, len(m.Versions)),
 	}
 	for _, v := range m.Versions {
-		out.Versions = append(out.Versions, newModelVersion(v, running))
+		out.Versions = append(out.Versions, newModelVersion(v, running, measured))
 	}
 	return out
 }
 
-func newModelVersion(v store.ModelVersion, running map[versionKey][]string) ModelVersion {
+func newModelVersion(v store.ModelVersion, running map[versionKey][]string, measured map[versionKey][]Measurement) ModelVersion {
 	var c detect.Contract
 	_ = json.Unmarshal(v.Contract, &c) // written by this program; an unreadable one shows as empty
 	return ModelVersion{
 		Version: v.Version, SHA256: v.SHA256, Bytes: v.Size, Family: v.Family, Licence: v.Licence, Source: v.Source,
 		Labels: append([]string{}, c.Labels...), CreatedAt: Time{v.CreatedAt},
 		Lineage: newLineage(v), Check: newModelCheck(v), Running: append([]string{}, running[versionKey{v.Model, v.Version}]...),
+		Measured:    append([]Measurement{}, measured[versionKey{v.Model, v.Version}]...),
 		Description: v.Description, Aliases: append([]string{}, v.Aliases...), Tags: filled(v.Tags),
 		Input: ModelInput{
 			Width: c.Input.Width, Height: c.Input.Height, Layout: string(c.Input.Layout),

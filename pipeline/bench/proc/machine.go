@@ -37,6 +37,19 @@ func ThisMachine() Machine {
 	return m
 }
 
+// String names the machine in short, as measurements are kept under: processor and
+// number of cores.
+func (m Machine) String() string {
+	cpu := m.CPU
+	if cpu == "" {
+		cpu = m.Arch
+	}
+	if m.Cores == 1 {
+		return cpu + ", 1 core"
+	}
+	return cpu + ", " + strconv.Itoa(m.Cores) + " cores"
+}
+
 // FreeMemory is how many bytes programs can still use, 0 when it is not known.
 func FreeMemory() int64 {
 	text, err := os.ReadFile("/proc/meminfo")
