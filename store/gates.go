@@ -95,3 +95,13 @@ type Gatekeeping interface {
 	// ListGates lists the rules of a model by alias.
 	ListGates(ctx context.Context, model string) ([]Gates, error)
 }
+
+// AliasChange is a wish to let an alias name a version.
+type AliasChange struct {
+	Model, Alias string
+	Version      int
+	Expect       int    // as in Registry.SetAlias
+	By           string // who
+	Reason       string // and why
+	Force        bool   // also when the rules are not met; needs a Reason
+}

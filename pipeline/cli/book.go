@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -279,10 +280,29 @@ func (b *daemonBook) do(ctx context.Context, method, path string, body io.Reader
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/octet-stream")
-		if _, ok := body.(jsonBody); ok {
-			request.Header.Set("Content-Type", "application/json")
-		}
 	}
+	return answered(request, into)
+}
+
+// send sends JSON, with If-Match where a revision is given.
+func (b *daemonBook) send(ctx context.Context, method, path, revision string, body, into any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("ask the running detectd: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, b.base+path, bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("ask the running detectd: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if revision != "" {
+		request.Header.Set("If-Match", `"`+revision+`"`)
+	}
+	_, err = answered(request, into)
+	return err
+}
+
+func answered(request *http.Request, into any) (int, error) {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, fmt.Errorf("ask the running detectd: %w", err)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -321,21 +320,9 @@ func showMeasured(out io.Writer, list []store.Measurement) error {
 	return w.Flush()
 }
 
-// jsonBody is a request's body that is JSON.
-type jsonBody struct{ *bytes.Reader }
-
-func newJSONBody(v any) (jsonBody, error) {
-	text, err := json.Marshal(v)
-	return jsonBody{bytes.NewReader(text)}, err
-}
-
 // Keep implements modelBook.
 func (b *daemonBook) Keep(ctx context.Context, m store.Measurement) error {
 	body := describeMeasured([]store.Measurement{m})[0]
 	body.Time = time.Time{} // the daemon's
-	text, err := newJSONBody(body)
-	if err != nil {
-		return fmt.Errorf("encode measurement: %w", err)
-	}
-	return b.call(ctx, http.MethodPost, "/models/"+url.PathEscape(m.Model)+"/versions/"+strconv.Itoa(m.Version)+"/measurements", text, nil)
+	return b.send(ctx, http.MethodPost, "/models/"+url.PathEscape(m.Model)+"/versions/"+strconv.Itoa(m.Version)+"/measurements", "", body, nil)
 }

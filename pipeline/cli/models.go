@@ -36,6 +36,8 @@ type modelsCommand struct {
 	Pull           modelsPullCommand     `cmd:"" help:"Fetch a model by its name in the catalogue, or from an address, and add it."`
 	Check          modelsCheckCommand    `cmd:"" help:"Look whether a model's contract can be right, and draw what it finds."`
 	Measure        modelsMeasureCommand  `cmd:"" help:"Measure how fast and how accurate a version is here, and keep that with it."`
+	Alias          modelsAliasCommand    `cmd:"" help:"Let an alias name a version, if that meets the alias's rules."`
+	Rules          modelsRulesCommand    `cmd:"" help:"Show or set what a version must meet before an alias may name it."`
 	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model."`
 	Quantize       modelsQuantizeCommand `cmd:"" help:"Add a version with 16-bit floats or 8-bit integers, if it is accurate enough."`
 	ConvertDefault modelsConvertCommand  `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
@@ -45,6 +47,7 @@ type modelsCommand struct {
 
 // modelBook is where models are kept: a data folder, or the daemon that owns it.
 type modelBook interface {
+	aliasBook
 	List(ctx context.Context) ([]store.Model, error)
 	// Add also returns store.ErrExists with the version that has the same file.
 	Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error)

@@ -21,6 +21,7 @@ import (
 	"detectd/pipeline/camera"
 	"detectd/pipeline/decode"
 	"detectd/pipeline/frame"
+	"detectd/pipeline/promote"
 	"detectd/pipeline/pull"
 	"detectd/pipeline/registry"
 	"detectd/pipeline/simulate"
@@ -71,6 +72,7 @@ type Daemon struct {
 	runtime  *ort.Runtime
 	registry *registry.Registry
 	pull     *pull.Puller
+	keeper   *promote.Keeper
 	pool     frame.Pool
 
 	sources  *sources
@@ -187,6 +189,7 @@ func (d *Daemon) openDetection(context.Context) error {
 	}
 	d.registry.Use(choice, d.degraded)
 	d.registry.CheckWith(ModelCheck)
+	d.keeper = promote.NewKeeper(d.records, d.machine)
 	return nil
 }
 

@@ -38,7 +38,7 @@ func (d *Daemon) openWeb(context.Context) error {
 	d.feed = newFeed(d.bus, cameras, d.records, d.log)
 	handler, err := api.New(api.Deps{
 		Log: d.log, Records: d.records, Series: d.series, Blobs: d.blobs,
-		Cameras: cameras, Detector: uploadPort{d}, Models: modelPort{d}, Catalogue: cataloguePort{d}, Renders: renderPort{d},
+		Cameras: cameras, Detector: uploadPort{d}, Models: modelPort{d}, Aliases: d.keeper, Catalogue: cataloguePort{d}, Renders: renderPort{d},
 		Frames: framePort{d}, Live: livePort{d}, Media: mediaPort{d}, Announcer: announcer{d}, Feed: d.feed, System: systemPort{d},
 	})
 	if err != nil {
@@ -64,7 +64,7 @@ func (d *Daemon) openWeb(context.Context) error {
 		{Name: "detector", Run: d.detectorReady},
 		{Name: "space", Run: d.diskReady},
 	}
-	clients := mlflow.New(mlflow.Deps{Log: d.log, Records: d.records, Blobs: d.blobs, Models: modelPort{d}, Changed: announcer{d}.ModelsChanged})
+	clients := mlflow.New(mlflow.Deps{Log: d.log, Records: d.records, Blobs: d.blobs, Models: modelPort{d}, Aliases: d.keeper, Changed: announcer{d}.ModelsChanged})
 	for path, client := range clients {
 		clients[path] = d.refuseChanges(client)
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -26,6 +27,7 @@ type AliasChange struct {
 	Version int    `json:"version" minimum:"1" example:"3" doc:"The version it is to name."`
 	Expect  int    `json:"expect,omitempty" minimum:"0" example:"2" doc:"The version it names now; 0 or absent for a new alias."`
 	Reason  string `json:"reason,omitempty" maxLength:"500" example:"better at night" doc:"Why, for the history."`
+	Force   bool   `json:"force,omitempty" doc:"Move it also to a version that does not meet the alias's rules; needs a reason."`
 }
 
 // AliasMove is one change of what an alias names.
@@ -67,8 +69,9 @@ func (s *server) routeAliases() {
 		"Change what is said about a version", "Changes description and tags. The file and its contract never change.", 404), s.changeVersion)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/aliases/{alias}", "get-model-alias", tag,
 		"Look an alias up", "The version that an alias names.", 404), s.getAlias)
-	huma.Register(s.huma, s.revisable(operation(http.MethodPut, "/models/{model_name}/aliases/{alias}", "set-model-alias", tag,
-		"Set an alias", "Lets an alias name a version. 412 when it names another version than expect says, so that nobody's move is overwritten unseen.", 404)), s.setAlias)
+	huma.Register(s.huma, s.gated(s.revisable(operation(http.MethodPut, "/models/{model_name}/aliases/{alias}", "set-model-alias", tag,
+		"Set an alias", "Lets an alias name a version that meets its rules; 409 says which it does not. "+
+			"412 when it names another version than expect says, so that nobody's move is overwritten unseen.", 404))), s.setAlias)
 	huma.Register(s.huma, s.revisable(operation(http.MethodDelete, "/models/{model_name}/aliases/{alias}", "delete-model-alias", tag,
 		"Delete an alias", "Takes an alias away. 409 while a running model follows it, 412 when it names another version than expect says.", 404, 409)), s.deleteAlias)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/aliases/{alias}/history", "list-model-alias-history", tag,
@@ -177,7 +180,17 @@ func (s *server) setAlias(ctx context.Context, in *struct {
 	if err := store.CheckAlias(in.Alias); err != nil {
 		return nil, invalid("path.alias", err.Error())
 	}
-	if err := s.Records.SetAlias(ctx, in.ModelName, in.Alias, in.Body.Version, in.Body.Expect, in.by(in.Body.Reason)); err != nil {
+	if in.Body.Force && in.Body.Reason == "" {
+		return nil, invalid("body.reason", "force needs a reason")
+	}
+	err := s.Aliases.Move(ctx, store.AliasChange{
+		Model: in.ModelName, Alias: in.Alias, Version: in.Body.Version, Expect: in.Body.Expect,
+		By: in.by("").By, Reason: in.Body.Reason, Force: in.Body.Force,
+	})
+	if errors.Is(err, store.ErrGate) {
+		return nil, s.failGate(ctx, err)
+	}
+	if err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.model(ctx, in.ModelName) })
 	}
 	return s.changedModel(ctx, in.ModelName)

@@ -83,6 +83,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeMeasurements()
 	s.routeAliases()
 	s.routeCatalogue()
+	s.routeGates()
 	s.routeRunningModels()
 	s.routeRunningHistory()
 	s.routeRunningStates()

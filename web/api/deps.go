@@ -45,6 +45,7 @@ type Deps struct {
 	Detector  Detector
 	Models    Models
 	Catalogue Catalogue
+	Aliases   Aliases
 	Renders   Renders
 	Frames    Frames
 	Live      Live

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"detectd/pipeline/promote"
 	"detectd/store"
 	"detectd/store/sqlite"
 	"detectd/web/api"
@@ -47,7 +48,9 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	records := open(t)
 	f := &fixture{World: apitest.New(t, records), t: t}
-	f.handler, f.spec = api.NewTested(f.Deps())
+	deps := f.Deps()
+	deps.Aliases = promote.NewKeeper(records, "here")
+	f.handler, f.spec = api.NewTested(deps)
 	_, err := records.CreateClient(t.Context(), store.Client{ID: "default", Name: "Default"})
 	require.NoError(t, err)
 	_, err = f.World.Add(t.Context(), api.NewModel{Name: "default"}, strings.NewReader("ONNX default"))

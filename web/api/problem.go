@@ -33,6 +33,7 @@ func known() []struct {
 		{store.ErrNotFound, http.StatusNotFound},
 		{store.ErrExists, http.StatusConflict},
 		{store.ErrInUse, http.StatusConflict},
+		{store.ErrGate, http.StatusConflict},
 		{store.ErrRevision, http.StatusPreconditionFailed},
 		{store.ErrCursor, http.StatusUnprocessableEntity},
 		{store.ErrBusy, http.StatusServiceUnavailable},
@@ -96,6 +97,8 @@ func redact(_ huma.Context, _ string, v any) (any, error) {
 	case *huma.ErrorModel:
 		p = e
 	case *RevisionProblem:
+		p = &e.ErrorModel
+	case *GateProblem:
 		p = &e.ErrorModel
 	default:
 		return v, nil

@@ -29,6 +29,7 @@ type Deps struct {
 	Records Records
 	Blobs   store.Blobs
 	Models  Models
+	Aliases Aliases
 	// Changed is told when the registry's versions are others.
 	Changed func()
 }
@@ -48,6 +49,12 @@ type Models interface {
 	Remove(ctx context.Context, name string, version int) error
 	// RemoveModel deletes a model with all versions. store.ErrInUse as Remove.
 	RemoveModel(ctx context.Context, name string) error
+}
+
+// Aliases moves aliases by their rules.
+type Aliases interface {
+	// Move is Move of api.Aliases.
+	Move(ctx context.Context, c store.AliasChange) error
 }
 
 // server answers the requests.

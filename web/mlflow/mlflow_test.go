@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"detectd/detect"
+	"detectd/pipeline/promote"
 	"detectd/store"
 	"detectd/store/blob"
 	"detectd/store/sqlite"
@@ -47,7 +48,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(func() { require.NoError(t, blobs.Close()) })
 	f := &fixture{t: t, records: records, blobs: blobs, mux: http.NewServeMux()}
 	for pattern, handler := range mlflow.New(mlflow.Deps{
-		Log: slog.New(slog.DiscardHandler), Records: records, Blobs: blobs, Models: f, Changed: func() {},
+		Log: slog.New(slog.DiscardHandler), Records: records, Blobs: blobs, Models: f, Aliases: promote.NewKeeper(records, "here"), Changed: func() {},
 	}) {
 		f.mux.Handle(pattern, handler)
 	}
@@ -350,4 +351,20 @@ func TestNamesAndDeletion(t *testing.T) {
 	f.refused(404, "RESOURCE_DOES_NOT_EXIST", "GET", "registered-models/get?name=garden", "")
 	f.call(200, "POST", "registered-models/create", `{"name":"garden"}`)
 	f.call(200, "POST", "registered-models/create", `{"name":"yard"}`)
+}
+
+// TestAliasRules refuses what the rules of an alias do not allow, in words that
+// clients show.
+func TestAliasRules(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.records.AddModelVersion(t.Context(), store.Model{Name: "yard"}, store.ModelVersion{SHA256: "a", Size: 10, Contract: []byte(`{}`)})
+	require.NoError(t, err)
+	_, err = f.records.PutGates(t.Context(), store.Gates{Model: "yard", Alias: "champion", Rules: store.GateRules{MaxBytes: 5_000}}, 0)
+	require.NoError(t, err)
+	f.call(200, "POST", "registered-models/alias", `{"name":"yard","alias":"champion","version":"1"}`)
+	_, err = f.records.PutGates(t.Context(), store.Gates{Model: "yard", Alias: "champion", Rules: store.GateRules{SelfCheck: store.CheckPassed}}, 1)
+	require.NoError(t, err)
+	f.refused(409, "RESOURCE_CONFLICT", "POST", "registered-models/alias", `{"name":"yard","alias":"champion","version":"1"}`)
+	w := f.send("POST", "/api/2.0/mlflow/registered-models/alias", `{"name":"yard","alias":"champion","version":"1"}`)
+	require.Contains(t, w.Body.String(), "yard@1 may not become yard@champion: self-check: pass is wanted, it is not there: the version had none")
 }

@@ -277,7 +277,8 @@ func (s *server) setAlias(ctx context.Context, in params) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Records.SetAlias(ctx, m.Name, alias, int(version), store.AnyVersion, author()); err != nil {
+	err = s.Aliases.Move(ctx, store.AliasChange{Model: m.Name, Alias: alias, Version: int(version), Expect: store.AnyVersion, By: author().By})
+	if err != nil {
 		return nil, err
 	}
 	s.Changed()

@@ -74,6 +74,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 			{store.ErrExists, alreadyExists},
 			{store.ErrInUse, conflict},
 			{store.ErrRevision, conflict},
+			{store.ErrGate, conflict},
 			{store.ErrPaused, "TEMPORARILY_UNAVAILABLE"},
 			{store.ErrBusy, "TEMPORARILY_UNAVAILABLE"},
 			{store.ErrDisk, "TEMPORARILY_UNAVAILABLE"},

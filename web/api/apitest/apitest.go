@@ -55,7 +55,7 @@ func New(t testing.TB, records store.Records) *World {
 func (w *World) Deps() api.Deps {
 	return api.Deps{
 		Log:     slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Records: w.Records, Series: w.Series, Blobs: w.Blobs, Cameras: w, Detector: w, Models: w, Catalogue: w, Renders: renders{w},
+		Records: w.Records, Series: w.Series, Blobs: w.Blobs, Cameras: w, Detector: w, Models: w, Aliases: aliases{w.Records}, Catalogue: w, Renders: renders{w},
 		Frames: w, Live: w, Media: w, Announcer: w, Feed: w.Feed, System: w,
 	}
 }
@@ -280,6 +280,25 @@ func (w *World) MeasureSpeed(ctx context.Context, name string, version int) (sto
 
 // Default implements api.Models.
 func (w *World) Default() (string, int) { return "default", 1 }
+
+// aliases is api.Aliases without any rules.
+type aliases struct{ store.Records }
+
+// Check implements api.Aliases.
+func (a aliases) Check(ctx context.Context, model, alias string, _ int) (store.Gates, []store.GateResult, error) {
+	g, err := a.AliasGates(ctx, model, alias)
+	return g, nil, err
+}
+
+// Move implements api.Aliases.
+func (a aliases) Move(ctx context.Context, c store.AliasChange) error {
+	return a.SetAlias(ctx, c.Model, c.Alias, c.Version, c.Expect, store.Author{By: c.By, Why: c.Reason})
+}
+
+// SetRules implements api.Aliases.
+func (a aliases) SetRules(ctx context.Context, g store.Gates, expect int64) (store.Gates, error) {
+	return a.PutGates(ctx, g, expect)
+}
 
 // renders is api.Renders, whose Remove has other parameters than that of api.Models.
 type renders struct{ w *World }
