@@ -56,6 +56,8 @@ var (
 	ErrExternalData = errors.New("model uses external data")
 	// ErrNotDetector is returned when no detector family fits a model's inputs and outputs.
 	ErrNotDetector = errors.New("not a detector this version understands")
+	// ErrNotFinite is returned when a model answers with NaN or infinite numbers.
+	ErrNotFinite = errors.New("model output is not finite")
 	// ErrAmbiguous is an ErrNotDetector that a family's name or single keys of
 	// the contract would resolve; the reason says which.
 	ErrAmbiguous = fmt.Errorf("%w without being told more", ErrNotDetector)

@@ -78,7 +78,11 @@ func (e *GateError) Error() string {
 			failed = append(failed, r.String())
 		}
 	}
-	return fmt.Sprintf("%s@%d may not become %s@%s: %s", e.Model, e.Version, e.Model, e.Alias, strings.Join(failed, "; "))
+	what := "be promoted"
+	if e.Alias != "" {
+		what = fmt.Sprintf("become %s@%s", e.Model, e.Alias)
+	}
+	return fmt.Sprintf("%s@%d may not %s: %s", e.Model, e.Version, what, strings.Join(failed, "; "))
 }
 
 // Is makes errors.Is(err, ErrGate) true.

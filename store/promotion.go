@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 )
 
@@ -41,8 +40,9 @@ type Promotion struct {
 	AliasBefore int              // the version that the alias named; 0 for none
 	AliasMoved  bool             // by this promotion
 	Baseline    []CameraBaseline // of the canary's cameras, before
-	Figures     json.RawMessage  // what the last look at the candidate has found
-	Shadow      json.RawMessage  // what the shadow has found
+	Figures     *PromotionLook   // what the last look at the candidate came to
+	Shadow      *ShadowReport    // of the candidate, while it was a shadow
+	Beside      *ShadowReport    // of the champion, beside the candidate that runs
 
 	Revision  int64 // counts decisions, from 1
 	CreatedAt time.Time
@@ -76,12 +76,80 @@ func DefaultBands() Bands {
 
 // CameraBaseline is what a camera's model did before the candidate came.
 type CameraBaseline struct {
-	CameraID   string        `json:"camera_id"`
+	CameraID   string    `json:"camera_id"`
+	Inferences int64     `json:"inferences"`
+	Errors     int64     `json:"errors"`
+	Dropped    int64     `json:"dropped"` // frames that came too late
+	Detections int64     `json:"detections"`
+	Latency    Histogram `json:"latency"` // arrival of a frame to its result
+}
+
+// PromotionLook is what the candidate does, beside what it may do.
+type PromotionLook struct {
+	At         time.Time     `json:"at"`
+	Cameras    int           `json:"cameras"` // that run the candidate
 	Inferences int64         `json:"inferences"`
 	Errors     int64         `json:"errors"`
-	Dropped    int64         `json:"dropped"` // frames that came too late
+	NotFinite  int64         `json:"nan"`
+	Dropped    int64         `json:"dropped"`
 	Detections int64         `json:"detections"`
 	P95        time.Duration `json:"p95_ns"`
+	Rules      []GateResult  `json:"rules"`  // of each band
+	Enough     bool          `json:"enough"` // all bands could be judged, or need not be
+	Fault      string        `json:"fault,omitempty"`
+}
+
+// ShadowReport is what came of running a model beside another on the same frames.
+type ShadowReport struct {
+	Model     string                    `json:"model"`
+	Version   int                       `json:"version"`
+	Since     time.Time                 `json:"since"`
+	Active    time.Duration             `json:"active_ns"` // for how long it has run, over restarts
+	Offered   int64                     `json:"offered"`   // frames that the running model has answered
+	Chosen    int64                     `json:"chosen"`    // of these, by the share
+	Busy      int64                     `json:"busy"`      // chosen while the one before was not done
+	NoRoom    int64                     `json:"no_room"`   // chosen while the detector had no processor to spare
+	Looked    int64                     `json:"looked"`    // chosen and compared
+	Failed    int64                     `json:"failed"`
+	NotFinite int64                     `json:"nan"`  // of those that failed
+	Same      int64                     `json:"same"` // frames in which both have found the same objects
+	Classes   map[string]ClassAgreement `json:"classes"`
+	Took      Histogram                 `json:"took"`    // of each call
+	Wall      time.Duration             `json:"wall_ns"` // of all calls
+	CPU       time.Duration             `json:"cpu_ns"`
+	Cores     int                       `json:"cores"`
+	Error     string                    `json:"error,omitempty"` // why it does not run
+}
+
+// ClassAgreement is how two models agree on a label: boxes that overlap by half are
+// the same object.
+type ClassAgreement struct {
+	Matched      int64   `json:"matched"` // found by both
+	Extra        int64   `json:"extra"`   // found by the shadow only
+	Missing      int64   `json:"missing"` // found by the running model only
+	ScoreDiff    float64 `json:"score_diff"`
+	AbsScoreDiff float64 `json:"abs_score_diff"`
+}
+
+// Total adds up all labels.
+func (r *ShadowReport) Total() (t ClassAgreement) {
+	for _, c := range r.Classes {
+		t.Matched += c.Matched
+		t.Extra += c.Extra
+		t.Missing += c.Missing
+		t.ScoreDiff += c.ScoreDiff
+		t.AbsScoreDiff += c.AbsScoreDiff
+	}
+	return t
+}
+
+// Agreement is the part of what either has found that both have: 0 to 1, 1 when
+// neither has found anything.
+func (c ClassAgreement) Agreement() float64 {
+	if all := 2*c.Matched + c.Extra + c.Missing; all > 0 {
+		return 2 * float64(c.Matched) / float64(all)
+	}
+	return 1
 }
 
 // RunningStep is a change of a running-model record.
@@ -109,12 +177,14 @@ type PromotionStep struct {
 // Promotions are kept for ever: they are the history of what ran.
 type Promotions interface {
 	// StepPromotion makes a decision and all that follows from it durable in one
-	// step, or nothing. It returns the promotion and the running-model records at
+	// step, or nothing. Before is what undoes it: its records get as Expect what the
+	// step has made of them. It returns the promotion and the running-model records at
 	// their new revisions. ErrExists while the client or the alias has another
 	// active one; ErrRevision when anything is not as expected.
 	StepPromotion(ctx context.Context, s PromotionStep) (Promotion, []RunningModel, error)
-	// NotePromotion keeps Figures and Shadow of an active promotion, at any revision.
-	NotePromotion(ctx context.Context, id string, figures, shadow json.RawMessage) error
+	// NotePromotion keeps Figures, Shadow and Beside of an active promotion, at any
+	// revision, where they are not nil.
+	NotePromotion(ctx context.Context, p Promotion) error
 	Promotion(ctx context.Context, id string) (Promotion, error)
 	ActivePromotions(ctx context.Context) ([]Promotion, error) // the oldest first
 	// ListPromotions lists those of a model ("" all), the newest first.

@@ -35,3 +35,15 @@ func sees(b *onnx.Builder) *onnx.Builder {
 	}, b.Nodes...)
 	return b
 }
+
+// Dazzled returns a detector like Bright whose outputs are no numbers for pictures
+// that are brighter than grey. A trial on a grey picture does not tell.
+func Dazzled(t testing.TB) []byte {
+	b := bright("numbers")
+	b.Nodes = append(b.Nodes,
+		op("Cast", "brightness", map[string]any{"to": int64(1)}, "is bright"),
+		op("Neg", "darkness", nil, "brightness"),
+		op("Sqrt", "no number", nil, "darkness"),
+		op("Add", "output", nil, "numbers", "no number"))
+	return encode(t, sees(b))
+}

@@ -10,13 +10,14 @@ import (
 
 	ort "github.com/yalue/onnxruntime_go"
 
+	"detectd/detect"
 	"detectd/detect/scan"
 )
 
 // Errors of models that cannot be used.
 var (
-	// ErrNotFinite is returned when a model answers with NaN or infinite numbers.
-	ErrNotFinite = errors.New("model output is not finite")
+	// ErrNotFinite is detect.ErrNotFinite.
+	ErrNotFinite = detect.ErrNotFinite
 	// ErrSlow is returned when a model does not finish its trial run in time.
 	ErrSlow = errors.New("model is too slow")
 	// ErrRun is returned when the runtime or its provider fails in a run.

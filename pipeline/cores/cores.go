@@ -15,6 +15,8 @@ const share = 100 * time.Millisecond
 
 // Cores hands out processors. Safe for concurrent use.
 type Cores struct {
+	all int
+
 	mu      sync.Mutex // guards what follows
 	free    int
 	waiting [2][]chan struct{} // by side, longest waiting first
@@ -28,7 +30,7 @@ const (
 )
 
 // New returns n processors.
-func New(n int) *Cores { return &Cores{free: max(1, n)} }
+func New(n int) *Cores { return &Cores{all: max(1, n), free: max(1, n)} }
 
 // First is the side that goes first when both wait, unless it has had more than
 // half of the time of late: for inference, whose pictures have waited already.
@@ -82,4 +84,20 @@ func (c *Cores) leave(side int, took time.Duration) {
 	}
 	close(c.waiting[next][0])
 	c.waiting[next] = c.waiting[next][1:]
+}
+
+// Spare calls work at once when a processor is free that neither side waits for and,
+// where there are several, another one stays free for what comes meanwhile. Else it
+// does nothing. It says whether it did.
+func (c *Cores) Spare(work func()) bool {
+	c.mu.Lock()
+	if c.free < min(2, c.all) {
+		c.mu.Unlock()
+		return false
+	}
+	c.free--
+	c.mu.Unlock()
+	defer c.leave(second, 0) // counts for neither side
+	work()
+	return true
 }

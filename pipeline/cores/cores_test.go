@@ -81,3 +81,17 @@ func TestGivesBackAfterAPanic(t *testing.T) {
 	require.Panics(t, func() { c.First().Run(func() { panic("broken") }) })
 	c.Second().Run(func() {})
 }
+
+func TestSpareLeavesOneFree(t *testing.T) {
+	c := New(2)
+	require.True(t, c.Spare(func() {
+		require.False(t, c.Spare(func() {}), "the other one stays free")
+		c.First().Run(func() {})
+	}))
+	c.First().Run(func() { require.False(t, c.Spare(func() {})) })
+	require.True(t, c.Spare(func() {}))
+
+	one := New(1)
+	require.True(t, one.Spare(func() { require.False(t, one.Spare(func() {})) }), "there is no other")
+	one.Second().Run(func() { require.False(t, one.Spare(func() {})) })
+}

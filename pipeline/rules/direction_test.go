@@ -53,7 +53,7 @@ var allow = map[string][]string{
 	// Stages know each other only over the bus.
 	"pipeline/stage": {
 		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/playback", "pipeline/decode", "pipeline/offline", "pipeline/soundtrack",
-		"detect", "detect/batch", "detect/assign", "render", "render/...", "store",
+		"detect", "detect/batch", "detect/assign", "detect/agree", "render", "render/...", "store",
 	},
 	// Scenes are painted as videos, and detectd is measured on what is in them.
 	"pipeline/scene":          {"detect", "render/video", "pipeline/scene/..."},

@@ -1,11 +1,13 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"detectd/store"
@@ -38,8 +40,7 @@ func (s *Store) StepPromotion(ctx context.Context, step store.PromotionStep) (st
 	p := step.Promotion
 	var changed []store.RunningModel
 	err := s.write(ctx, "promote "+versionNamed(p.Model, p.Version), func(tx *sql.Tx) error {
-		changed = nil // a retried transaction starts anew
-		if err := s.putPromotion(ctx, tx, &p); err != nil {
+		if err := s.mayStep(ctx, tx, p); err != nil {
 			return err
 		}
 		for _, r := range step.Running {
@@ -48,6 +49,10 @@ func (s *Store) StepPromotion(ctx context.Context, step store.PromotionStep) (st
 				return err
 			}
 			changed = append(changed, done)
+		}
+		p.Before = undoing(p.Before, changed)
+		if err := s.putPromotion(ctx, tx, &p); err != nil {
+			return err
 		}
 		if step.Alias != nil {
 			if err := s.stepAlias(ctx, tx, *step.Alias); err != nil {
@@ -70,28 +75,44 @@ func (s *Store) StepPromotion(ctx context.Context, step store.PromotionStep) (st
 	return p, changed, nil
 }
 
-// putPromotion writes the next revision of a promotion.
-func (s *Store) putPromotion(ctx context.Context, tx *sql.Tx, p *store.Promotion) error {
-	now := s.time()
+// mayStep checks that a promotion is as expected, or may begin.
+func (s *Store) mayStep(ctx context.Context, tx *sql.Tx, p store.Promotion) error {
 	if p.Revision == 0 {
-		p.CreatedAt = now
 		if _, err := getVersion(ctx, tx, p.Model, p.Version); err != nil {
 			return err
 		}
-		if err := vacant(ctx, tx, p); err != nil {
-			return err
-		}
-	} else {
-		old, err := getPromotion(ctx, tx, p.ID)
-		if err != nil {
-			return err
-		}
-		if err := checkRevision("promotion "+p.ID, p.Revision, old.Revision); err != nil {
-			return err
+		return vacant(ctx, tx, p)
+	}
+	old, err := getPromotion(ctx, tx, p.ID)
+	if err != nil {
+		return err
+	}
+	return checkRevision("promotion "+p.ID, p.Revision, old.Revision)
+}
+
+// undoing gives the steps that undo a change the revisions that it has made.
+func undoing(before []store.RunningStep, changed []store.RunningModel) []store.RunningStep {
+	out := slices.Clone(before)
+	for i, b := range out {
+		for _, r := range changed {
+			if r.ClientID == b.Record.ClientID && r.CameraID == b.Record.CameraID {
+				out[i].Expect = r.Revision
+				if r.Deleted {
+					out[i].Expect = 0
+				}
+			}
 		}
 	}
+	return out
+}
+
+// putPromotion writes the next revision of a promotion.
+func (s *Store) putPromotion(ctx context.Context, tx *sql.Tx, p *store.Promotion) error {
 	p.Revision++
-	p.UpdatedAt = now
+	p.UpdatedAt = s.time()
+	if p.Revision == 1 {
+		p.CreatedAt = p.UpdatedAt
+	}
 	body, err := marshal(p)
 	if err != nil {
 		return err
@@ -105,7 +126,7 @@ func (s *Store) putPromotion(ctx context.Context, tx *sql.Tx, p *store.Promotion
 }
 
 // vacant is store.ErrExists while the client or the alias has an active promotion.
-func vacant(ctx context.Context, tx *sql.Tx, p *store.Promotion) error {
+func vacant(ctx context.Context, tx *sql.Tx, p store.Promotion) error {
 	other, err := one(ctx, tx, scanPromotion, "", selectPromotions+` WHERE active = 1
 		AND (client_id = ?1 OR model = ?2 AND alias = ?3 AND alias <> '' OR id = ?4) LIMIT 1`, p.ClientID, p.Model, p.Alias, p.ID)
 	switch {
@@ -155,18 +176,18 @@ func (s *Store) stepAlias(ctx context.Context, tx *sql.Tx, a store.AliasStep) er
 }
 
 // NotePromotion implements store.Promotions.
-func (s *Store) NotePromotion(ctx context.Context, id string, figures, shadow json.RawMessage) error {
-	return s.write(ctx, "note promotion "+id, func(tx *sql.Tx) error {
-		p, err := getPromotion(ctx, tx, id)
+func (s *Store) NotePromotion(ctx context.Context, note store.Promotion) error {
+	return s.write(ctx, "note promotion "+note.ID, func(tx *sql.Tx) error {
+		p, err := getPromotion(ctx, tx, note.ID)
 		if err != nil || !p.Active() {
 			return err
 		}
-		p.Figures, p.Shadow = figures, shadow
+		p.Figures, p.Shadow, p.Beside = cmp.Or(note.Figures, p.Figures), cmp.Or(note.Shadow, p.Shadow), cmp.Or(note.Beside, p.Beside)
 		body, err := marshal(p)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE promotions SET body = ?2 WHERE id = ?1`, id, body)
+		_, err = tx.ExecContext(ctx, `UPDATE promotions SET body = ?2 WHERE id = ?1`, p.ID, body)
 		return err
 	})
 }

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -113,10 +112,14 @@ func promotions(t *testing.T, s store.Records) {
 	_, err = s.DeleteModel(ctx, "m")
 	require.ErrorIs(t, err, store.ErrInUse)
 
-	require.NoError(t, s.NotePromotion(ctx, "p1", json.RawMessage(`{"a":1}`), json.RawMessage(`{"b":2}`)))
+	require.NoError(t, s.NotePromotion(ctx, store.Promotion{ID: "p1", Figures: &store.PromotionLook{Inferences: 7}}))
+	require.NoError(t, s.NotePromotion(ctx, store.Promotion{ID: "p1", Shadow: &store.ShadowReport{Looked: 3}}))
 	canary, err := s.Promotion(ctx, "p1")
 	require.NoError(t, err)
-	require.JSONEq(t, `{"a":1}`, string(canary.Figures))
+	require.Equal(t, int64(7), canary.Figures.Inferences)
+	require.Equal(t, int64(3), canary.Shadow.Looked)
+	require.Nil(t, canary.Beside)
+	canary.Before = []store.RunningStep{{Record: store.RunningModel{ClientID: "site", CameraID: "door", Deleted: true}}}
 	canary.State = store.PromotionCanary
 	override := store.RunningModel{ClientID: "site", CameraID: "door", Model: "m", Version: 2, UpdatedBy: "promotion/p1", Reason: "canary"}
 	step := store.PromotionStep{
@@ -139,6 +142,7 @@ func promotions(t *testing.T, s store.Records) {
 	canary, changed, err = s.StepPromotion(ctx, step)
 	require.NoError(t, err)
 	require.Equal(t, int64(1), changed[0].Revision)
+	require.Equal(t, int64(1), canary.Before[0].Expect, "what undoes the step goes by what the step has made")
 	v, err := s.AliasVersion(ctx, "m", "champion")
 	require.NoError(t, err)
 	require.Equal(t, 2, v.Version)

@@ -63,7 +63,8 @@ type Assignment struct {
 type Result struct {
 	Detections []detect.Detection
 	Ref        detect.Ref
-	Err        error // batch.ErrStale when a newer frame took its place
+	Options    detect.Options // with which the model was asked
+	Err        error          // batch.ErrStale when a newer frame took its place
 }
 
 // Stage is the shared inference of all cameras. Safe for concurrent use.
@@ -165,7 +166,7 @@ func (s *Stage) Submit(cameraID string, f *frame.Frame, done func(Result)) {
 		if !errors.Is(r.Err, batch.ErrStale) {
 			s.announce(cameraID, a.Ref, r)
 		}
-		done(Result{Detections: r.Detections, Ref: a.Ref, Err: r.Err})
+		done(Result{Detections: r.Detections, Ref: a.Ref, Options: a.opts, Err: r.Err})
 	})
 }
 
@@ -210,7 +211,7 @@ func (s *Stage) announce(cameraID string, ref detect.Ref, r batch.Result) {
 		Latency: now.Sub(r.Frame.Arrived), Detections: len(r.Detections),
 	}
 	if r.Err != nil {
-		m.Error = r.Err.Error()
+		m.Error, m.NotFinite = r.Err.Error(), errors.Is(r.Err, detect.ErrNotFinite)
 	}
 	for _, d := range r.Detections {
 		if m.Labels == nil {
