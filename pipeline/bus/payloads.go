@@ -34,7 +34,7 @@ type Inference struct {
 	Detections int            `json:"detections"`
 	Error      string         `json:"error,omitempty"`
 	NotFinite  bool           `json:"not_finite,omitempty"` // the error is that the output is no numbers
-	Labels     map[string]int `json:"labels,omitempty"` // detections by label
+	Labels     map[string]int `json:"labels,omitempty"`     // detections by label
 	ScoreSum   float64        `json:"score_sum,omitempty"`
 }
 

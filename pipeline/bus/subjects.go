@@ -31,6 +31,8 @@ const (
 	// RunningState announces that what a camera is to run, or what it runs, has
 	// changed; payload pipeline.RunningState.
 	RunningState = subjectRoot + "running-state"
+	// Promotions announces a decision about a promotion; payload Change.
+	Promotions = subjectRoot + "promotions"
 	// Results announces a new state of a rendered result.
 	Results = subjectRoot + "results"
 	// Health announces every second what all cameras are doing.

@@ -46,7 +46,7 @@ func (c modelsAliasCommand) Run(ctx context.Context, e *env, parent *modelsComma
 	if c.Force && c.Reason == "" {
 		return usageError{errors.New("--force needs --reason")}
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		models, err := b.List(ctx)
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (c modelsRulesCommand) Run(ctx context.Context, e *env, parent *modelsComma
 	if err != nil {
 		return err
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		g, err := b.Rules(ctx, ref.Model, ref.Alias)
 		if err != nil {
 			return err

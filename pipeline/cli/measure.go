@@ -66,7 +66,7 @@ func (c modelsMeasureCommand) Run(ctx context.Context, e *env, parent *modelsCom
 			data.name = c.Dataset
 		}
 	}
-	return withBook(ctx, e, parent.Data, func(b modelBook) error {
+	return withBook(ctx, e, parent, func(b modelBook) error {
 		v, d, err := openOfBook(ctx, e, b, ref, parent.Data, where)
 		if err != nil {
 			return err

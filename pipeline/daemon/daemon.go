@@ -36,6 +36,7 @@ import (
 	"detectd/pipeline/stage/render"
 	"detectd/pipeline/stage/report"
 	"detectd/pipeline/stage/retain"
+	"detectd/pipeline/stage/shadow"
 	"detectd/pipeline/stage/upload"
 	"detectd/pipeline/stage/zone"
 	"detectd/store/badger"
@@ -73,11 +74,14 @@ type Daemon struct {
 	registry *registry.Registry
 	pull     *pull.Puller
 	keeper   *promote.Keeper
-	pool     frame.Pool
+
+	promotions *promote.Manager
+	pool       frame.Pool
 
 	sources  *sources
 	cameras  *camera.Manager
 	infer    *infer.Stage
+	shadow   *shadow.Stage
 	persist  *persist.Writer
 	publish  *publish.Publisher
 	report   *report.Stage
@@ -240,7 +244,8 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	sinks.run("series space", d.pauseSeries)
 	sinks.run("latency", d.measureLatency)
 	sinks.run("ledger", d.ledger.Run)
-	if err := errors.Join(waitReady(ctx, d.report.Ready()), waitReady(ctx, d.journal.Ready()), waitReady(ctx, d.zones.Ready())); err != nil {
+	sinks.run("promotions", d.promotions.Run)
+	if err := errors.Join(waitReady(ctx, d.report.Ready()), waitReady(ctx, d.journal.Ready()), waitReady(ctx, d.zones.Ready()), waitReady(ctx, d.promotions.Ready())); err != nil {
 		return err
 	}
 	loaded := make(chan struct{})
@@ -248,6 +253,7 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	if err := waitReady(ctx, loaded); err != nil {
 		return err
 	}
+	engines.run("shadow", d.shadow.Run)
 	edges.run("feed", d.feed.Run)
 	edges.run("web", d.server.Run)
 	if err := d.folder.SetAddress(d.URL()); err != nil {

@@ -63,7 +63,7 @@ func (f *feed) Subscribe(ctx context.Context, cameraIDs []string) <-chan api.Fee
 func (f *feed) Run(ctx context.Context) error {
 	return f.bus.Subscribe(ctx, nil, func(m bus.Message) { f.handle(ctx, m) },
 		bus.Under(bus.CameraState), bus.Under(bus.CameraChanged), bus.Under(bus.Detections), bus.Under(bus.Tracks),
-		bus.Under(bus.RunningModel), bus.Under(bus.RunningState), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZonesChanged), bus.Under(bus.ZoneEvents))
+		bus.Under(bus.RunningModel), bus.Under(bus.RunningState), bus.ModelsChanged, bus.Under(bus.Results), bus.Under(bus.ZonesChanged), bus.Under(bus.ZoneEvents), bus.Under(bus.Promotions))
 }
 
 func (f *feed) handle(ctx context.Context, m bus.Message) {
@@ -127,6 +127,8 @@ func (f *feed) item(ctx context.Context, m bus.Message) (item api.FeedItem, came
 		var s pipeline.RunningState
 		err = m.Decode(&s)
 		item = api.FeedItem{Event: "model.state", Data: s}
+	case bus.Promotions:
+		item = api.FeedItem{Event: "promotions.changed", Data: api.PromotionChange{ID: id}}
 	case bus.ModelsChanged:
 		item = api.FeedItem{Event: "models.changed"}
 	case bus.ZonesChanged:

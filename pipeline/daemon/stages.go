@@ -30,6 +30,7 @@ import (
 	"detectd/pipeline/stage/render"
 	"detectd/pipeline/stage/report"
 	"detectd/pipeline/stage/retain"
+	"detectd/pipeline/stage/shadow"
 	"detectd/pipeline/stage/track"
 	"detectd/pipeline/stage/upload"
 	"detectd/pipeline/stage/zone"
@@ -44,8 +45,9 @@ func (d *Daemon) openStages(context.Context) (err error) {
 		Default: d.cfg.Detect.Model, DetectFPS: d.cfg.Detect.FPS,
 		Batch: batch.Config{MaxBatch: d.cfg.Detect.MaxBatch, MaxWait: d.cfg.Detect.MaxWait, Workers: d.workers(), Turn: turn{processors.First(), d.registry.Running}},
 	}, d.load, d.records, d.bus, d.log)
+	d.openPromotions(processors.Spare)
 	d.cameras = camera.NewManager(d.records, d.bus, camera.Deps{
-		Open: d.sources.Open, Taps: d.taps, Annotator: d.annotator, Detector: detector{d.infer},
+		Open: d.sources.Open, Taps: d.taps, Annotator: d.annotator, Detector: detector{d.infer, d.shadow},
 		Decoder: func(f pipeline.Format, pool *frame.Pool) (camera.Decoder, error) {
 			return decode.New(f, pool, decode.Options{Turn: processors.Second()})
 		},
@@ -171,15 +173,22 @@ func (f findings) Track(t store.Track) {
 }
 
 // detector lets cameras use the inference stage.
-type detector struct{ stage *infer.Stage }
+type detector struct {
+	stage  *infer.Stage
+	shadow *shadow.Stage
+}
 
-// Submit implements camera.Detector.
+// Submit implements camera.Detector. What was answered is offered to the shadows.
 func (a detector) Submit(cameraID string, f *frame.Frame, done func(camera.Result)) {
 	a.stage.Submit(cameraID, f, func(r infer.Result) {
-		if errors.Is(r.Err, infer.ErrNoModel) {
-			r.Err = camera.ErrNoModel
+		err := r.Err
+		if errors.Is(err, infer.ErrNoModel) {
+			err = camera.ErrNoModel
 		}
-		done(camera.Result(r))
+		done(camera.Result{Detections: r.Detections, Ref: r.Ref, Err: err})
+		if err == nil {
+			a.shadow.Offer(cameraID, f, r.Options, r.Detections)
+		}
 	})
 }
 

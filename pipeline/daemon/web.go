@@ -38,7 +38,7 @@ func (d *Daemon) openWeb(context.Context) error {
 	d.feed = newFeed(d.bus, cameras, d.records, d.log)
 	handler, err := api.New(api.Deps{
 		Log: d.log, Records: d.records, Series: d.series, Blobs: d.blobs,
-		Cameras: cameras, Detector: uploadPort{d}, Models: modelPort{d}, Aliases: d.keeper, Catalogue: cataloguePort{d}, Renders: renderPort{d},
+		Cameras: cameras, Detector: uploadPort{d}, Models: modelPort{d}, Aliases: d.keeper, Promotions: promotionPort{d.promotions}, Catalogue: cataloguePort{d}, Renders: renderPort{d},
 		Frames: framePort{d}, Live: livePort{d}, Media: mediaPort{d}, Announcer: announcer{d}, Feed: d.feed, System: systemPort{d},
 	})
 	if err != nil {

@@ -62,7 +62,7 @@ func (m *Manager) Start(ctx context.Context, r Request) (store.Promotion, error)
 	if err != nil {
 		return store.Promotion{}, err
 	}
-	if !Passed(results) && !(r.Force && r.Reason != "") {
+	if !Passed(results) && (!r.Force || r.Reason == "") {
 		return store.Promotion{}, &store.GateError{Model: r.Model, Alias: r.Alias, Version: r.Version, Results: results}
 	}
 	p := store.Promotion{
@@ -199,7 +199,7 @@ func (m *Manager) Promote(ctx context.Context, id, by, reason string, force bool
 		if err != nil {
 			return decided{}, err
 		}
-		if !Passed(results) && !(force && reason != "") {
+		if !Passed(results) && (!force || reason == "") {
 			return decided{}, &store.GateError{Model: p.Model, Alias: p.Alias, Version: p.Version, Results: results}
 		}
 		return m.everywhere(ctx, p, by, reason, results)

@@ -230,7 +230,7 @@ func (m *Manager) live(p store.Promotion) store.Promotion {
 // note keeps the figures of active promotions.
 func (m *Manager) note(ctx context.Context) {
 	m.mu.Lock()
-	var list []store.Promotion
+	list := make([]store.Promotion, 0, len(m.active))
 	for _, p := range m.active {
 		list = append(list, m.live(p))
 	}

@@ -210,7 +210,7 @@ func TestFromShadowToEverywhere(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, store.PromotionWatch, p.State)
 	require.Equal(t, []string{"site/", "site/site-a", "site/site-b", "alias"}, w.changed)
-	require.Equal(t, "", w.running("site-a").CameraID, "it follows its client again")
+	require.Empty(t, w.running("site-a").CameraID, "it follows its client again")
 	require.Equal(t, 2, w.running("site-a").Version)
 	require.Equal(t, 2, w.running("site-b").Version)
 	require.InDelta(t, own.DetectFPS, w.running("site-b").DetectFPS, 0)

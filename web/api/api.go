@@ -84,6 +84,7 @@ func newRouter(deps Deps) (*chi.Mux, *server) {
 	s.routeAliases()
 	s.routeCatalogue()
 	s.routeGates()
+	s.routePromotions()
 	s.routeRunningModels()
 	s.routeRunningHistory()
 	s.routeRunningStates()
@@ -125,6 +126,7 @@ func tags() []*huma.Tag {
 		{Name: "Events", Description: "The log of what happened, and the live stream."},
 		{Name: "Recordings", Description: "Recorded video as it came from the cameras."},
 		{Name: "Models", Description: "The model registry."},
+		{Name: "Promotions", Description: "Versions on their way to the cameras: shadow, canary, roll back."},
 		{Name: "Running models", Description: "Which model runs where, with which settings."},
 		{Name: "Reports", Description: "Roll-ups and single inferences."},
 		{Name: "System", Description: "The daemon and its machine."},

@@ -28,6 +28,8 @@ var (
 	ErrUnprocessable = errors.New("cannot be processed")
 	// ErrUnavailable is returned when something needed is not running now (503).
 	ErrUnavailable = errors.New("not available now")
+	// ErrConflict is returned for a step that is not possible now (409).
+	ErrConflict = errors.New("not possible now")
 	// ErrNoSpace is returned while the disk is too full to take something in (507).
 	ErrNoSpace = errors.New("no space")
 	// ErrNoHLS is returned by Live.Serve when a camera has no HLS: its codec is
@@ -37,22 +39,23 @@ var (
 
 // Deps is what the API works with. All fields are required.
 type Deps struct {
-	Log       *slog.Logger
-	Records   store.Records
-	Series    store.Series
-	Blobs     store.Blobs
-	Cameras   Cameras
-	Detector  Detector
-	Models    Models
-	Catalogue Catalogue
-	Aliases   Aliases
-	Renders   Renders
-	Frames    Frames
-	Live      Live
-	Media     Media
-	Announcer Announcer
-	Feed      Feed
-	System    System
+	Log        *slog.Logger
+	Records    store.Records
+	Series     store.Series
+	Blobs      store.Blobs
+	Cameras    Cameras
+	Detector   Detector
+	Models     Models
+	Catalogue  Catalogue
+	Aliases    Aliases
+	Promotions Promotions
+	Renders    Renders
+	Frames     Frames
+	Live       Live
+	Media      Media
+	Announcer  Announcer
+	Feed       Feed
+	System     System
 }
 
 // Cameras are the camera workers.
@@ -246,6 +249,7 @@ type Feed interface {
 //	model.changed   ModelChange
 //	models.changed  nil
 //	model.state     pipeline.RunningState
+//	promotions.changed  PromotionChange
 //	result          store.Result
 //	zone            ZoneEvent
 //	zones.changed   ZonesChange

@@ -162,6 +162,7 @@ func (s *server) getGates(ctx context.Context, in *AliasPath) (*revised[AliasGat
 func (s *server) putGates(ctx context.Context, in *struct {
 	AliasPath
 	RequiredPrecondition
+	Signed
 	Body AliasGatesChange
 },
 ) (*revised[AliasGates], error) {
@@ -173,7 +174,7 @@ func (s *server) putGates(ctx context.Context, in *struct {
 		return nil, err
 	}
 	g, err := s.Aliases.SetRules(ctx, store.Gates{
-		Model: in.ModelName, Alias: in.Alias, Rules: in.Body.Rules.record(), UpdatedBy: "api", Reason: in.Body.Reason,
+		Model: in.ModelName, Alias: in.Alias, Rules: in.Body.Rules.record(), UpdatedBy: in.by("").By, Reason: in.Body.Reason,
 	}, expect)
 	if err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) {

@@ -45,6 +45,7 @@ func known() []struct {
 		{ErrUnsupported, http.StatusUnsupportedMediaType},
 		{ErrUnprocessable, http.StatusUnprocessableEntity},
 		{ErrInvalid, http.StatusUnprocessableEntity},
+		{ErrConflict, http.StatusConflict},
 		{ErrUnavailable, http.StatusServiceUnavailable},
 		{ErrNoSpace, http.StatusInsufficientStorage},
 		{ErrNoHLS, http.StatusNotFound},

@@ -55,7 +55,7 @@ func New(t testing.TB, records store.Records) *World {
 func (w *World) Deps() api.Deps {
 	return api.Deps{
 		Log:     slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Records: w.Records, Series: w.Series, Blobs: w.Blobs, Cameras: w, Detector: w, Models: w, Aliases: aliases{w.Records}, Catalogue: w, Renders: renders{w},
+		Records: w.Records, Series: w.Series, Blobs: w.Blobs, Cameras: w, Detector: w, Models: w, Aliases: aliases{w.Records}, Promotions: promotions{w.Records}, Catalogue: w, Renders: renders{w},
 		Frames: w, Live: w, Media: w, Announcer: w, Feed: w.Feed, System: w,
 	}
 }
@@ -298,6 +298,41 @@ func (a aliases) Move(ctx context.Context, c store.AliasChange) error {
 // SetRules implements api.Aliases.
 func (a aliases) SetRules(ctx context.Context, g store.Gates, expect int64) (store.Gates, error) {
 	return a.PutGates(ctx, g, expect)
+}
+
+// promotions is api.Promotions of records, without anything behind.
+type promotions struct{ store.Records }
+
+// Start implements api.Promotions.
+func (p promotions) Start(ctx context.Context, r api.PromotionRequest) (store.Promotion, error) {
+	state := store.PromotionShadow
+	if r.Canary {
+		state = store.PromotionCanary
+	}
+	done, _, err := p.StepPromotion(ctx, store.PromotionStep{Promotion: store.Promotion{
+		ID: "p" + r.ClientID, Model: r.Model, Version: r.Version, Alias: r.Alias, ClientID: r.ClientID, Cameras: r.Cameras, State: state,
+		Share: r.Share, Bands: r.Bands, Period: r.Period, By: r.By, Reason: r.Reason, StageSince: Time,
+	}})
+	return done, err
+}
+
+// View implements api.Promotions.
+func (p promotions) View(ctx context.Context, id string) (store.Promotion, error) {
+	return p.Promotion(ctx, id)
+}
+
+// Step implements api.Promotions. What has ended cannot go on.
+func (p promotions) Step(ctx context.Context, id string, s api.PromotionStep) (store.Promotion, error) {
+	now, err := p.Promotion(ctx, id)
+	if err != nil {
+		return now, err
+	}
+	if !now.Active() {
+		return now, fmt.Errorf("promotion %s has ended: %w", id, api.ErrConflict)
+	}
+	now.State, now.By, now.Reason = s.To, s.By, s.Reason
+	done, _, err := p.StepPromotion(ctx, store.PromotionStep{Promotion: now})
+	return done, err
 }
 
 // renders is api.Renders, whose Remove has other parameters than that of api.Models.

@@ -150,8 +150,8 @@ export const models = {
   removeVersion: (model: string, version: number) =>
     request<undefined>("DELETE", `/models/${id(model)}/versions/${version}`),
   /** expect is the version that the alias names now, 0 for a new one. */
-  setAlias: (model: string, alias: string, version: number, expect: number, why: Why) =>
-    request<t.Model>("PUT", `/models/${id(model)}/aliases/${id(alias)}`, { body: { version, expect, ...reason(why) }, author: why.author }),
+  setAlias: (model: string, alias: string, version: number, expect: number, why: Why, force = false) =>
+    request<t.Model>("PUT", `/models/${id(model)}/aliases/${id(alias)}`, { body: { version, expect, force, ...reason(why) }, author: why.author }),
   removeAlias: (model: string, alias: string, expect: number, why: Why) =>
     request<undefined>("DELETE", `/models/${id(model)}/aliases/${id(alias)}`, { query: { expect, ...reason(why) }, author: why.author }),
   aliasHistory: (model: string, alias: string, signal?: Signal) =>
@@ -172,6 +172,26 @@ export interface Why {
 }
 
 const reason = (w: Why) => (w.reason.trim() ? { reason: w.reason.trim() } : {});
+
+const rulesPath = (model: string, alias: string) => `/models/${id(model)}/aliases/${id(alias)}/rules`;
+
+export const rules = {
+  get: (model: string, alias: string, signal?: Signal) =>
+    request<t.AliasGates>("GET", rulesPath(model, alias), { signal }),
+  put: (model: string, alias: string, revision: number, body: t.AliasRules, why: Why) =>
+    request<t.AliasGates>("PUT", rulesPath(model, alias), { body: { rules: body, ...reason(why) }, ifMatch: revision, author: why.author }),
+  check: (model: string, alias: string, version: number, signal?: Signal) =>
+    request<t.RulesCheck>("GET", `${rulesPath(model, alias)}/check`, { query: { version }, signal }),
+  measureSpeed: (model: string, version: number) =>
+    request<t.Measurement>("POST", `/models/${id(model)}/versions/${version}/speed`),
+};
+
+export const promotions = {
+  list: (signal?: Signal) => all<t.Promotion>("/promotions", {}, 50, signal),
+  start: (body: t.NewPromotion, author: string) => request<t.Promotion>("POST", "/promotions", { body, author }),
+  step: (promotion: string, body: t.PromotionStep, author: string) =>
+    request<t.Promotion>("POST", `/promotions/${id(promotion)}/step`, { body, author }),
+};
 
 function runningPath(client: string, camera: string): string {
   return `/running-models/${id(client)}${camera ? `/cameras/${id(camera)}` : ""}`;

@@ -619,7 +619,7 @@ export interface paths {
         get: operations["get-model-alias"];
         /**
          * Set an alias
-         * @description Lets an alias name a version. 412 when it names another version than expect says, so that nobody's move is overwritten unseen.
+         * @description Lets an alias name a version that meets its rules; 409 says which it does not. 412 when it names another version than expect says, so that nobody's move is overwritten unseen.
          */
         put: operations["set-model-alias"];
         post?: never;
@@ -653,6 +653,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{model_name}/aliases/{alias}/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the rules of an alias
+         * @description What a version must meet before the alias may name it, with the revision to base a change on.
+         */
+        get: operations["get-alias-rules"];
+        /**
+         * Set the rules of an alias
+         * @description Sets what a version must meet before the alias may name it. The version that it names now stays. 412 when If-Match names another revision than the stored one; 428 without If-Match.
+         */
+        put: operations["set-alias-rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/aliases/{alias}/rules/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Try the rules of an alias on a version
+         * @description What each rule makes of a version. Nothing is moved.
+         */
+        get: operations["check-alias-rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{model_name}/diff": {
         parameters: {
             query?: never;
@@ -665,6 +709,26 @@ export interface paths {
          * @description What differs between two versions of a model, by field.
          */
         get: operations["compare-model-versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the rules of a model's aliases
+         * @description Rules that were set, by alias. Other aliases take versions whose self-check has not failed.
+         */
+        get: operations["list-alias-rules"];
         put?: never;
         post?: never;
         delete?: never;
@@ -751,6 +815,114 @@ export interface paths {
         get: operations["get-model-check-overlay"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/versions/{version}/measurements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was measured of a version
+         * @description Accuracy on data sets and speed on machines, the newest first.
+         */
+        get: operations["list-measurements"];
+        put?: never;
+        /**
+         * Keep a measurement with a version
+         * @description For tools that measure elsewhere, such as detectd eval --store. Measurements never change.
+         */
+        post: operations["add-measurement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/versions/{version}/speed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Measure a version's speed
+         * @description Times calls with pictures of the demo video on this machine, for at most a minute, and keeps the result with the version.
+         */
+        post: operations["measure-speed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/promotions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List promotions
+         * @description The newest first, also those that have ended: the history of what ran.
+         */
+        get: operations["list-promotions"];
+        put?: never;
+        /**
+         * Start a promotion
+         * @description Begins with a shadow or a canary. 409 when the version does not meet the rules, or the client or the alias has a promotion that has not ended.
+         */
+        post: operations["start-promotion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/promotions/{promotion_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a promotion
+         * @description With its live figures: agreement, cost, and what the bands make of the candidate.
+         */
+        get: operations["get-promotion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/promotions/{promotion_id}/step": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a promotion on, or back
+         * @description 409 when that is not possible in its state, or the version does not meet the rules.
+         */
+        post: operations["step-promotion"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1305,6 +1477,25 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AccuracyRule: {
+            /**
+             * @description Name of the data set.
+             * @example street
+             */
+            dataset: string;
+            /**
+             * Format: double
+             * @description By how much AP may be below that of the version that the alias names, on the same pictures; absent: any.
+             * @example 0.01
+             */
+            max_loss?: number;
+            /**
+             * Format: double
+             * @description Least AP; absent: any.
+             * @example 0.32
+             */
+            min_ap?: number;
+        };
         AliasChange: {
             /**
              * Format: int64
@@ -1312,6 +1503,8 @@ export interface components {
              * @example 2
              */
             expect?: number;
+            /** @description Move it also to a version that does not meet the alias's rules; needs a reason. */
+            force?: boolean;
             /**
              * @description Why, for the history.
              * @example better at night
@@ -1323,6 +1516,37 @@ export interface components {
              * @example 3
              */
             version: number;
+        };
+        AliasGates: {
+            /**
+             * @description The alias.
+             * @example champion
+             */
+            alias: string;
+            /** @description Why. */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description Counts changes; 0: there are none, and these hold for all.
+             * @example 2
+             */
+            revision: number;
+            /** @description All are to be met. */
+            rules: components["schemas"]["AliasRules"];
+            /**
+             * Format: date-time
+             * @description When they were last changed.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            updated_at?: string;
+            /** @description Who changed them. */
+            updated_by?: string;
+        };
+        AliasGatesChange: {
+            /** @description Why, for the log. */
+            reason?: string;
+            /** @description All are to be met. */
+            rules: components["schemas"]["AliasRules"];
         };
         AliasMove: {
             /**
@@ -1360,6 +1584,33 @@ export interface components {
              * @example 3
              */
             to: number;
+        };
+        AliasRules: {
+            /** @description What its AP must be. */
+            accuracy?: components["schemas"]["AccuracyRule"][];
+            /**
+             * Format: int64
+             * @description Largest file; absent: any.
+             * @example 20000000
+             */
+            max_bytes?: number;
+            /**
+             * Format: double
+             * @description Longest p95 of a call, measured on this machine; absent: any.
+             * @example 25
+             */
+            max_p95_ms?: number;
+            /**
+             * Format: double
+             * @description By what part its p95 may be above that of the version that the alias names; absent: any.
+             * @example 0.1
+             */
+            max_slowdown?: number;
+            /**
+             * @description What its self-check must have come to.
+             * @enum {string}
+             */
+            self_check: "pass" | "not_failed" | "any";
         };
         Annotation: {
             /**
@@ -1774,6 +2025,43 @@ export interface components {
              * @description Files that no record names and that are deleted soon.
              */
             unused_blobs: number;
+        };
+        ClassAgreement: {
+            /**
+             * Format: double
+             * @description Part of what either finds that both find.
+             */
+            agreement: number;
+            /**
+             * Format: int64
+             * @description Found by the model beside only.
+             */
+            extra: number;
+            /**
+             * @description The label.
+             * @example person
+             */
+            label: string;
+            /**
+             * Format: int64
+             * @description Found by both.
+             */
+            matched: number;
+            /**
+             * Format: int64
+             * @description Found by the running model only.
+             */
+            missing: number;
+            /**
+             * Format: double
+             * @description Mean size of that difference.
+             */
+            score_abs_diff: number;
+            /**
+             * Format: double
+             * @description Mean score of the model beside less that of the running one, over what both find.
+             */
+            score_diff: number;
         };
         Client: {
             /**
@@ -2197,6 +2485,41 @@ export interface components {
             /** @description Whether a recording should have been there. */
             wanted: boolean;
         };
+        GateProblem: {
+            /**
+             * @description A human-readable explanation specific to this occurrence of the problem.
+             * @example Property foo is required but is missing.
+             */
+            detail?: string;
+            /** @description Optional list of individual error details */
+            errors?: components["schemas"]["ErrorDetail"][] | null;
+            /**
+             * Format: uri
+             * @description A URI reference that identifies the specific occurrence of the problem.
+             * @example https://example.com/error-log/abc123
+             */
+            instance?: string;
+            /** @description Of each rule; absent for another conflict. */
+            results?: components["schemas"]["RuleResult"][];
+            /**
+             * Format: int64
+             * @description HTTP status code
+             * @example 400
+             */
+            status?: number;
+            /**
+             * @description A short, human-readable summary of the problem type. This value should not change between occurrences of the error.
+             * @example Bad Request
+             */
+            title?: string;
+            /**
+             * Format: uri
+             * @description A URI reference to human-readable documentation for the error.
+             * @default about:blank
+             * @example https://example.com/errors/example
+             */
+            type?: string;
+        };
         ImageDetections: {
             /** @description Objects found, best score first. */
             detections: components["schemas"]["FileDetection"][];
@@ -2397,6 +2720,12 @@ export interface components {
              */
             pictures?: number;
         };
+        ListAliasGates: {
+            /** @description The items of this page. */
+            items: components["schemas"]["AliasGates"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
         ListAliasMove: {
             /** @description The items of this page. */
             items: components["schemas"]["AliasMove"][];
@@ -2457,6 +2786,12 @@ export interface components {
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
         };
+        ListMeasurement: {
+            /** @description The items of this page. */
+            items: components["schemas"]["Measurement"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
         ListModel: {
             /** @description The items of this page. */
             items: components["schemas"]["Model"][];
@@ -2472,6 +2807,12 @@ export interface components {
         ListModelVersion: {
             /** @description The items of this page. */
             items: components["schemas"]["ModelVersion"][];
+            /** @description Cursor of the next page; absent on the last. */
+            next?: string;
+        };
+        ListPromotion: {
+            /** @description The items of this page. */
+            items: components["schemas"]["Promotion"][];
             /** @description Cursor of the next page; absent on the last. */
             next?: string;
         };
@@ -2554,6 +2895,70 @@ export interface components {
             name?: string;
             /** @description Its corners. Sides must not cross or touch. */
             polygon: number[][];
+        };
+        Measurement: {
+            /** @description Who measured. */
+            by?: string;
+            /**
+             * @description Accuracy: what the pictures are called.
+             * @example street
+             */
+            dataset?: string;
+            /** @description Accuracy: SHA-256 over annotations and pictures. Figures are compared only where it is the same. */
+            digest?: string;
+            /** @description Accuracy: COCO's twelve figures in pycocotools' order, AP first, 0 to 1; -1 for none. */
+            figures?: number[];
+            /**
+             * @description accuracy: on pictures whose objects are known; speed: the time of one call with one picture.
+             * @enum {string}
+             */
+            kind: "accuracy" | "speed";
+            /**
+             * @description Where: processor and number of cores.
+             * @example AMD EPYC 7B13, 2 cores
+             */
+            machine: string;
+            /**
+             * Format: double
+             * @description Speed: half of the calls took no longer.
+             * @example 9.5
+             */
+            p50_ms?: number;
+            /**
+             * Format: double
+             * @description Speed: 95 of 100 calls took no longer.
+             * @example 12.1
+             */
+            p95_ms?: number;
+            /**
+             * Format: double
+             * @description Speed: 99 of 100 calls took no longer.
+             * @example 14.8
+             */
+            p99_ms?: number;
+            /**
+             * Format: int64
+             * @description Accuracy: how many.
+             * @example 128
+             */
+            pictures?: number;
+            /**
+             * @description Execution provider of ONNX Runtime.
+             * @example cpu
+             */
+            provider: string;
+            /**
+             * Format: int64
+             * @description Speed: calls that were timed.
+             * @example 60
+             */
+            samples?: number;
+            /**
+             * Format: date-time
+             * @description When it was measured.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            time?: string;
         };
         Model: {
             /** @description Names of versions, such as champion, with the version each names. */
@@ -2750,6 +3155,8 @@ export interface components {
             licence: string;
             /** @description What it was derived from; absent for a file of its own. */
             lineage?: components["schemas"]["Lineage"];
+            /** @description The newest accuracy on each data set, and the newest speed on each machine. */
+            measured: components["schemas"]["Measurement"][];
             /**
              * @description Cameras that it is set to run on, as client/camera.
              * @example [
@@ -2872,6 +3279,111 @@ export interface components {
              */
             name: string;
         };
+        NewMeasurement: {
+            /**
+             * @description Accuracy: what the pictures are called.
+             * @example street
+             */
+            dataset?: string;
+            /** @description Accuracy: SHA-256 over annotations and pictures. */
+            digest?: string;
+            /** @description Accuracy: COCO's twelve figures. */
+            figures?: number[];
+            /**
+             * @description accuracy or speed.
+             * @enum {string}
+             */
+            kind: "accuracy" | "speed";
+            /**
+             * @description Where: processor and number of cores.
+             * @example AMD EPYC 7B13, 2 cores
+             */
+            machine: string;
+            /**
+             * Format: double
+             * @description Speed: half of the calls took no longer.
+             * @example 9.5
+             */
+            p50_ms?: number;
+            /**
+             * Format: double
+             * @description Speed: 95 of 100 calls took no longer.
+             * @example 12.1
+             */
+            p95_ms?: number;
+            /**
+             * Format: double
+             * @description Speed: 99 of 100 calls took no longer.
+             * @example 14.8
+             */
+            p99_ms?: number;
+            /**
+             * Format: int64
+             * @description Accuracy: how many.
+             * @example 128
+             */
+            pictures?: number;
+            /**
+             * @description Execution provider of ONNX Runtime.
+             * @example cpu
+             */
+            provider: string;
+            /**
+             * Format: int64
+             * @description Speed: calls that were timed.
+             * @example 60
+             */
+            samples?: number;
+        };
+        NewPromotion: {
+            /**
+             * @description The alias that is to name it once it is promoted; its rules are to be met.
+             * @example champion
+             */
+            alias?: string;
+            /** @description How far it may be from the champion; what is absent has a default. */
+            bands?: components["schemas"]["PromotionBands"];
+            /** @description Where the shadow looks and the canary runs; absent: all of the client. */
+            cameras?: string[];
+            /**
+             * @description Whose cameras.
+             * @example harbour
+             */
+            client_id: string;
+            /** @description Also when it does not meet the rules; needs a reason. */
+            force?: boolean;
+            /**
+             * @description The candidate's model.
+             * @example yard
+             */
+            model: string;
+            /**
+             * Format: double
+             * @description How long it is watched after it was promoted; 600 when absent.
+             * @example 600
+             */
+            period_s?: number;
+            /** @description Why, for the log. */
+            reason?: string;
+            /**
+             * Format: double
+             * @description Part of the frames that both models look at, when there is room; 0.1 when absent.
+             * @example 0.1
+             */
+            share?: number;
+            /**
+             * @description How it begins.
+             * @default shadow
+             * @enum {string}
+             */
+            stage?: "shadow" | "canary";
+            /**
+             * Format: int64
+             * @description The candidate's version.
+             * @example 4
+             */
+            version: number;
+        };
         NewResult: {
             /**
              * @description The camera.
@@ -2962,6 +3474,211 @@ export interface components {
              * @example 0.5
              */
             min_score?: number;
+        };
+        Promotion: {
+            /**
+             * @description The alias that names it once it is promoted.
+             * @example champion
+             */
+            alias?: string;
+            /** @description How far the candidate may be from the champion. */
+            bands: components["schemas"]["PromotionBands"];
+            /** @description The champion beside the candidate that runs, on the same frames. */
+            beside?: components["schemas"]["ShadowFigures"];
+            /** @description Who took the last decision; detectd itself when it left its bands. */
+            by: string;
+            /** @description Where the shadow looks, then the canary runs. */
+            cameras: string[];
+            /**
+             * @description What the client ran before: model.
+             * @example yard
+             */
+            champion_model: string;
+            /**
+             * Format: int64
+             * @description What the client ran before: version.
+             * @example 3
+             */
+            champion_version: number;
+            /**
+             * @description Whose cameras.
+             * @example harbour
+             */
+            client_id: string;
+            /**
+             * Format: date-time
+             * @description When it began.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            created_at: string;
+            /** @description What the running candidate does; absent until it runs. */
+            figures?: components["schemas"]["PromotionLook"];
+            /**
+             * @description Identifies it.
+             * @example k3f9x2m1a7bq
+             */
+            id: string;
+            /**
+             * @description The candidate's model.
+             * @example yard
+             */
+            model: string;
+            /**
+             * Format: double
+             * @description How long it is watched after it was promoted.
+             * @example 600
+             */
+            period_s: number;
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Counts decisions.
+             */
+            revision: number;
+            /** @description The candidate beside the champion, on the same frames. */
+            shadow?: components["schemas"]["ShadowFigures"];
+            /**
+             * Format: double
+             * @description Part of the frames that are looked at by both.
+             * @example 0.1
+             */
+            share: number;
+            /**
+             * Format: date-time
+             * @description When the present stage began.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            stage_since: string;
+            /**
+             * @description shadow: looks at frames beside the champion; canary: runs on some cameras; watch: runs everywhere and is watched; done, rolled_back, cancelled: ended.
+             * @enum {string}
+             */
+            state: "shadow" | "canary" | "watch" | "done" | "rolled_back" | "cancelled";
+            /**
+             * Format: date-time
+             * @description When it was last decided on.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description The candidate's version.
+             * @example 4
+             */
+            version: number;
+        };
+        PromotionBands: {
+            /**
+             * Format: double
+             * @description Share of frames that come too late, above the champion's.
+             * @example 0.25
+             */
+            max_dropped?: number;
+            /**
+             * Format: double
+             * @description Share of failed inferences above the champion's.
+             * @example 0.02
+             */
+            max_errors?: number;
+            /**
+             * Format: double
+             * @description Detections per frame, as a multiple of the champion's: most.
+             * @example 2
+             */
+            max_found?: number;
+            /**
+             * Format: int64
+             * @description Outputs that are no numbers.
+             * @example 2
+             */
+            max_nan?: number;
+            /**
+             * Format: double
+             * @description p95 from arrival to result, as a multiple of the champion's.
+             * @example 1.5
+             */
+            max_slowdown?: number;
+            /**
+             * Format: double
+             * @description Detections per frame, as a multiple of the champion's: least.
+             * @example 0.5
+             */
+            min_found?: number;
+            /**
+             * Format: int64
+             * @description Inferences before anything but errors is judged.
+             * @example 60
+             */
+            min_samples?: number;
+            /**
+             * Format: double
+             * @description Seconds that are judged together.
+             * @example 60
+             */
+            window_s?: number;
+        };
+        PromotionLook: {
+            /**
+             * Format: date-time
+             * @description When it was looked at.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Cameras that run it.
+             */
+            cameras: number;
+            /**
+             * Format: int64
+             * @description Objects found.
+             */
+            detections: number;
+            /**
+             * Format: int64
+             * @description Frames that came too late.
+             */
+            dropped: number;
+            /** @description Whether all bands could be judged. */
+            enough: boolean;
+            /**
+             * Format: int64
+             * @description Failed ones.
+             */
+            errors: number;
+            /** @description The band that it is outside of. */
+            fault?: string;
+            /**
+             * Format: int64
+             * @description In the window.
+             */
+            inferences: number;
+            /**
+             * Format: int64
+             * @description Of these, with outputs that are no numbers.
+             */
+            nan: number;
+            /**
+             * Format: double
+             * @description Arrival of a frame to its result.
+             */
+            p95_ms: number;
+            /** @description Each band with what was measured. */
+            rules: components["schemas"]["RuleResult"][];
+        };
+        PromotionStepInput: {
+            /** @description Of the canary; absent: where the shadow looked. */
+            cameras?: string[];
+            /** @description Also when it does not meet the rules; needs a reason. */
+            force?: boolean;
+            /** @description Why, for the log. */
+            reason?: string;
+            /**
+             * @description canary: on its cameras; watch: everywhere; done: end the watch, it stays; rolled_back: what ran before.
+             * @enum {string}
+             */
+            to: "canary" | "watch" | "done" | "rolled_back";
         };
         Pull: {
             /**
@@ -3268,6 +3985,31 @@ export interface components {
              */
             type?: string;
         };
+        RuleResult: {
+            /**
+             * @description What is known of the version, or why nothing is.
+             * @example 0.298
+             */
+            measured: string;
+            /** @description Whether the rule is met. */
+            passed: boolean;
+            /**
+             * @description The rule.
+             * @example AP on street
+             */
+            rule: string;
+            /**
+             * @description What it asks for.
+             * @example at least 0.320
+             */
+            wanted: string;
+        };
+        RulesCheck: {
+            /** @description Whether all rules are met. */
+            passed: boolean;
+            /** @description Of each rule. */
+            results: components["schemas"]["RuleResult"][];
+        };
         RunningDifference: {
             /**
              * @description The setting; limits by label one by one.
@@ -3536,6 +4278,99 @@ export interface components {
             state: "applied" | "loading" | "failed";
             /** @description What the records say. */
             wanted: components["schemas"]["RunningRef"];
+        };
+        ShadowFigures: {
+            /**
+             * Format: double
+             * @description Part of what either finds that both find: boxes of one label that overlap by half.
+             */
+            agreement: number;
+            /**
+             * Format: int64
+             * @description Chosen and skipped: the one before was not done.
+             */
+            busy: number;
+            /**
+             * Format: int64
+             * @description Of these, by the share.
+             */
+            chosen: number;
+            /** @description By label, the most frequent first. */
+            classes: components["schemas"]["ClassAgreement"][];
+            /**
+             * Format: double
+             * @description Mean CPU time of a call.
+             */
+            cpu_ms: number;
+            /**
+             * Format: double
+             * @description Part of the machine's processors that the shadow has used.
+             */
+            cpu_share: number;
+            /** @description Why it does not run. */
+            error?: string;
+            /**
+             * Format: int64
+             * @description Inferences that failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Compared.
+             */
+            looked: number;
+            /**
+             * Format: double
+             * @description Mean time of a call, at the lowest priority.
+             */
+            mean_ms: number;
+            /**
+             * @description The model beside.
+             * @example yard
+             */
+            model: string;
+            /**
+             * Format: int64
+             * @description Of these, with outputs that are no numbers.
+             */
+            nan: number;
+            /**
+             * Format: int64
+             * @description Chosen and skipped: the detector had no processor to spare.
+             */
+            no_room: number;
+            /**
+             * Format: int64
+             * @description Frames that the running model has answered.
+             */
+            offered: number;
+            /**
+             * Format: double
+             * @description Half of the calls took no longer.
+             */
+            p50_ms: number;
+            /**
+             * Format: double
+             * @description 95 of 100 calls took no longer.
+             */
+            p95_ms: number;
+            /**
+             * Format: double
+             * @description Part of the compared frames in which both find the same objects.
+             */
+            same: number;
+            /**
+             * Format: date-time
+             * @description Since when.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            since: string;
+            /**
+             * Format: int64
+             * @description Its version.
+             * @example 4
+             */
+            version: number;
         };
         Space: {
             /**
@@ -6557,6 +7392,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
                 headers: {
@@ -6714,6 +7558,212 @@ export interface operations {
             };
         };
     };
+    "get-alias-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
+                alias: string;
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasGates"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "set-alias-rules": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
+                /** @description Revision the change is based on, quoted; "0" when there is no record yet. Required: 428 without it. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
+                alias: string;
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AliasGatesChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasGates"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RevisionProblem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Precondition Required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "check-alias-rules": {
+        parameters: {
+            query: {
+                /** @description The version. */
+                version: number;
+            };
+            header?: never;
+            path: {
+                /** @description The alias: letters, digits, '_' and '-', not beginning with a digit. */
+                alias: string;
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesCheck"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "compare-model-versions": {
         parameters: {
             query: {
@@ -6738,6 +7788,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListModelDifference"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-alias-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAliasGates"];
                 };
             };
             /** @description Not Found */
@@ -7045,6 +8145,454 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-measurements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListMeasurement"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "add-measurement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMeasurement"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Measurement"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "measure-speed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Measurement"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-promotions": {
+        parameters: {
+            query?: {
+                /** @description Where to go on: next of the answer before. */
+                cursor?: string;
+                /** @description Most items in the answer. */
+                limit?: number;
+                /** @description Only of this model. */
+                model?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListPromotion"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "start-promotion": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPromotion"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotion"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-promotion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The promotion. */
+                promotion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotion"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "step-promotion": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who makes the change, for the history; api when absent. */
+                "Detectd-Author"?: string;
+            };
+            path: {
+                /** @description The promotion. */
+                promotion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromotionStepInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotion"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
             };
             /** @description Unprocessable Entity */
             422: {

@@ -11,6 +11,7 @@ export interface FeedEvents {
   "model.changed": Pick<RunningModel, "client_id" | "camera_id" | "revision">;
   "models.changed": unknown;
   "model.state": RunningState;
+  "promotions.changed": { id: string };
   result: Result;
   health: { cameras: Status[] | null };
 }
@@ -20,7 +21,7 @@ type Handler<K extends Kind> = (data: FeedEvents[K]) => void;
 
 const KINDS: Kind[] = [
   "camera.state", "camera.changed", "detections", "track",
-  "model.changed", "models.changed", "model.state", "result", "health",
+  "model.changed", "models.changed", "model.state", "promotions.changed", "result", "health",
 ];
 
 /** No event for this long (health comes every second) means a dead connection, ms. */
