@@ -75,7 +75,8 @@ type Config struct {
 }
 
 // strikesOut is how many looks in a row find a candidate outside of a band that a
-// busy moment may cross, before it is rolled back.
+// busy moment may cross, before it is rolled back. Without other cameras to tell
+// whether the machine or the street are busier, it is the looks of a whole window.
 const strikesOut = 2
 
 // settle is how long a candidate may take to load on a camera.
@@ -260,17 +261,21 @@ func (m *Manager) Look(ctx context.Context) {
 			Detections: c.Detections, P95: c.Latency.Quantile(0.95), Rules: rules, Enough: enough, Fault: fault,
 		}
 		m.looks[id] = look
+		patience := strikesOut
+		if e.OthersNow.Inferences < int64(p.Bands.MinSamples) {
+			patience = max(patience, int(p.Bands.Window/m.cfg.Look)+1)
+		}
 		switch {
 		case fault == "":
 			m.strikes[id] = 0
 		case urgent(rules):
-			m.strikes[id] = strikesOut
+			m.strikes[id] = patience
 		default:
 			m.strikes[id]++
 		}
 		over := m.cfg.Now().Sub(p.StageSince) >= p.Period
 		switch {
-		case m.strikes[id] >= strikesOut:
+		case m.strikes[id] >= patience:
 			m.decide(ctx, p, func(p store.Promotion) (decided, error) { return m.rollBack(ctx, p, "detectd", fault) })
 		case p.State == store.PromotionWatch && over && c.Inferences >= int64(p.Bands.MinSamples):
 			m.decide(ctx, p, func(p store.Promotion) (decided, error) {

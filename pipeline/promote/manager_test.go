@@ -317,6 +317,32 @@ func TestRollsBackByItself(t *testing.T) {
 	}
 }
 
+// TestAloneItTakesAWindow: without other cameras a slow minute may be the machine's.
+func TestAloneItTakesAWindow(t *testing.T) {
+	w := newWorld(t)
+	w.siteRuns(1)
+	w.pass(2*time.Minute, usual)
+	r := request()
+	r.Canary, r.Cameras = true, nil
+	p, err := w.Start(t.Context(), r)
+	require.NoError(t, err)
+	looks := 0
+	slow := func(camera string, ref detect.Ref) bus.Inference {
+		i := usual(camera, ref)
+		i.Latency = time.Second
+		return i
+	}
+	for ; p.State == store.PromotionCanary; looks++ {
+		require.Less(t, looks, 40)
+		w.pass(5*time.Second, slow)
+		w.Look(t.Context())
+		p, err = w.View(t.Context(), p.ID)
+		require.NoError(t, err)
+	}
+	require.Equal(t, store.PromotionRolledBack, p.State)
+	require.Greater(t, looks, 13)
+}
+
 func TestFineCandidatesStay(t *testing.T) {
 	w := newWorld(t)
 	w.siteRuns(1)
