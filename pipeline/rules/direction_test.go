@@ -59,7 +59,7 @@ var allow = map[string][]string{
 	"pipeline/scene":          {"detect", "render/video", "pipeline/scene/..."},
 	"pipeline/scene/leverage": {"pipeline", "pipeline/frame", "pipeline/scene", "pipeline/stage/...", "detect/...", "store"},
 
-	"pipeline/pull": {},
+	"pipeline/pull": {"pipeline/pull/..."},
 
 	"pipeline/doctor": {"pipeline/decode", "pipeline/doctor/...", "detect/ort", "detect/provider", "store/folder"},
 

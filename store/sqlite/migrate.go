@@ -22,7 +22,8 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, s.w, dir,
-		goose.WithDisableGlobalRegistry(true), goose.WithSlog(s.log))
+		goose.WithDisableGlobalRegistry(true), goose.WithSlog(s.log),
+		goose.WithAllowOutofOrder(true)) // several people add migrations at a time, and not in the order of their numbers
 	if err != nil {
 		return err
 	}
@@ -33,8 +34,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	if have > want {
 		return fmt.Errorf("its schema is %d, this detectd knows %d: %w", have, want, store.ErrNewerSchema)
 	}
-	if have == want {
-		return nil
+	if pending, err := provider.HasPending(ctx); err != nil || !pending {
+		return err
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate schema from %d to %d: %w", have, want, err)
