@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"sync"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
