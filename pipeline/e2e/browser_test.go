@@ -91,3 +91,22 @@ func TestRecordingsPage(t *testing.T) {
 	require.GreaterOrEqual(t, gap, 0)
 	browse(t, "recordings.mjs", d.base+"/", all[gap].End.UTC().Format(time.RFC3339Nano), all[gap+1].Start.UTC().Format(time.RFC3339Nano))
 }
+
+// TestTrueShapeOnPage: live and recorded video whose pixels are not square is shown in its
+// true shape, with the boxes in place: web/ui/e2e/shape.mjs.
+func TestTrueShapeOnPage(t *testing.T) {
+	t.Parallel()
+	wide := filepath.Join(t.TempDir(), "wide.mp4")
+	require.NoError(t, simulate.Generate(wide, simulate.Spec{Aspect: [2]int{3, 2}, FPS: 10, Frames: 20, Plain: true, Still: true}))
+	d := start(t, wide)
+	useBright(t, d)
+	var recorded time.Time
+	soon(t, func(t require.TestingT) {
+		all := list[recording](t, d.client, "/recordings?camera_id=wide")
+		require.NotEmpty(t, all)
+		last := all[len(all)-1]
+		require.Greater(t, last.End.Sub(all[0].Start), 15*time.Second, "the last of it has been detected by then")
+		recorded = last.End.Add(-6 * time.Second)
+	})
+	browse(t, "shape.mjs", d.base+"/", recorded.UTC().Format(time.RFC3339Nano), "2")
+}

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { missing, ratioOf, shownAs, stretch } from "../src/lib/live/stretch";
+import { lacking, missing, ratioOf, shapeOf, shownAs, stretch } from "../src/lib/live/stretch";
 
 it("gives pictures their true shape", () => {
   const half = { width: 960, height: 1080 };
@@ -24,4 +24,15 @@ it("knows what a browser has not done", () => {
   expect(missing({ width: 769, height: 576 }, ratio)).toBe(1); // rounded
   expect(missing({ width: 528, height: 576 }, undefined)).toBe(1);
   expect(ratioOf({ width: 528, height: 576 })).toBeUndefined();
+});
+
+it("stretches recordings of the shape that the camera has today", () => {
+  const shape = shapeOf({ width: 528, height: 576, pixel_aspect: 16 / 11 });
+  expect(lacking({ width: 528, height: 576 }, shape)).toBeCloseTo(16 / 11);
+  expect(lacking({ width: 264, height: 288 }, shape)).toBeCloseTo(16 / 11); // a smaller picture of it
+  expect(lacking({ width: 768, height: 576 }, shape)).toBe(1); // the browser has done it
+  expect(lacking({ width: 1920, height: 1080 }, shape)).toBe(1); // of other days
+  expect(lacking({ width: 0, height: 0 }, shape)).toBe(1);
+  expect(lacking({ width: 528, height: 576 }, undefined)).toBe(1);
+  expect(shapeOf({ width: 528, height: 576 })).toBeUndefined();
 });

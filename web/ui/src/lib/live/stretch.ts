@@ -14,10 +14,20 @@ export function stretch(stored: Size, aspect: number, w: number, h: number): { x
   return plain.sx > 0 ? { x: fit.sx / plain.sx, y: fit.sy / plain.sy } : { x: 1, y: 1 };
 }
 
-type Stretched = { update(value: number | undefined): void; destroy(): void };
+interface Stretched<T> {
+  update(value: T): void;
+  destroy(): void;
+}
+
+/** How a camera's pictures are stored, and how much wider they are shown. */
+export interface Shape {
+  width: number;
+  height: number;
+  aspect: number;
+}
 
 /** Shows a picture with object-fit: contain in its true shape. */
-export function trueShape(img: HTMLImageElement, aspect: number | undefined): Stretched {
+export function trueShape(img: HTMLImageElement, aspect: number | undefined): Stretched<number | undefined> {
   return follow(img, "load", aspect, () => ({ width: img.naturalWidth, height: img.naturalHeight }), (_, a) => a || 1);
 }
 
@@ -25,7 +35,7 @@ export function trueShape(img: HTMLImageElement, aspect: number | undefined): St
  * The same for a video, by the ratio of its true width and height. Some browsers know
  * the shape of pixels from the coded video, and some want it from the file around it.
  */
-export function trueRatio(video: HTMLVideoElement, ratio: number | undefined): Stretched {
+export function trueRatio(video: HTMLVideoElement, ratio: number | undefined): Stretched<number | undefined> {
   return follow(video, "resize", ratio, () => ({ width: video.videoWidth, height: video.videoHeight }), missing);
 }
 
@@ -35,10 +45,31 @@ export function missing(size: Size, ratio: number | undefined): number {
   return Math.abs(a - 1) < 0.02 ? 1 : a;
 }
 
-function follow(
-  node: HTMLElement, event: string, value: number | undefined, natural: () => Size,
-  aspect: (size: Size, value: number | undefined) => number,
-): Stretched {
+/** The same for recorded pictures, by what the camera sends today. */
+export function trueRecorded(node: HTMLVideoElement | HTMLImageElement, shape: Shape | undefined): Stretched<Shape | undefined> {
+  return follow(node, node instanceof HTMLVideoElement ? "resize" : "load", shape, () => naturalSize(node), lacking);
+}
+
+/**
+ * What a recorded picture lacks. One of another shape than the camera's pictures have
+ * today is older than the camera's settings, or a browser has stretched it already.
+ */
+export function lacking(size: Size, shape: Shape | undefined): number {
+  if (!shape || Math.min(size.width, size.height, shape.width, shape.height) <= 0) return 1;
+  const same = Math.abs((size.width * shape.height) / (size.height * shape.width) - 1) < 0.01;
+  return same ? shape.aspect : 1;
+}
+
+/** The size of what is loaded; zeros before. */
+export function naturalSize(node: HTMLVideoElement | HTMLImageElement): Size {
+  if (node instanceof HTMLVideoElement) return { width: node.videoWidth, height: node.videoHeight };
+  return { width: node.naturalWidth, height: node.naturalHeight };
+}
+
+function follow<T>(
+  node: HTMLElement, event: string, value: T, natural: () => Size,
+  aspect: (size: Size, value: T) => number,
+): Stretched<T> {
   const apply = (): void => {
     const size = natural();
     const a = aspect(size, value);
@@ -61,8 +92,14 @@ function follow(
   };
 }
 
+/** What a camera's status says of its pictures; undefined while it is not known. */
+export function shapeOf(status: { width?: number; height?: number; pixel_aspect?: number } | undefined): Shape | undefined {
+  if (!status?.width || !status.height || !status.pixel_aspect) return undefined;
+  return { width: status.width, height: status.height, aspect: status.pixel_aspect };
+}
+
 /** The true ratio of width and height of a camera's video; undefined while it is not known. */
 export function ratioOf(status: { width?: number; height?: number; pixel_aspect?: number } | undefined): number | undefined {
-  if (!status?.width || !status.height || !status.pixel_aspect) return undefined;
-  return (status.width * status.pixel_aspect) / status.height;
+  const s = shapeOf(status);
+  return s && (s.width * s.aspect) / s.height;
 }
