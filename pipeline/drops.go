@@ -16,7 +16,7 @@ type Drops struct {
 	Packets   uint64 `json:"packets"`    // packets that were lost or could not be read
 	Source    uint64 `json:"source"`     // pictures that the source could not hand on, as before the first key picture
 	Decode    uint64 `json:"decode"`     // units not decoded: the queue was full
-	Late      uint64 `json:"late"`       // units not decoded: they were too old when their turn came
+	Late      uint64 `json:"late"`       // units too old when their turn came: to be decoded, or to be shown before a look at an idle camera
 	NoKey     uint64 `json:"no_key"`     // units that need one before them that never came
 	NoDecoder uint64 `json:"no_decoder"` // units that nothing can decode
 	Corrupt   uint64 `json:"corrupt"`    // units that the decoder refused

@@ -159,11 +159,17 @@ func (v *video) decode(u pipeline.Unit) {
 		return
 	}
 	v.started = true
-	if u.PTS > v.known { // else it is the look, which has been counted
+	booked := u.PTS > v.known
+	switch {
+	case booked:
 		v.books.sent(u.PTS)
-	}
+	case u.PTS < v.known: // a leading picture of the look, which has gone out
+		v.w.drops.late.Add(1)
+	} // else it is the look, which has been counted
 	if err := v.decoder.Decode(u, v.frame); err != nil {
-		v.books.refused()
+		if booked {
+			v.books.refused()
+		}
 		if v.refusals++; v.refusals == stubborn {
 			v.w.setState(pipeline.StateCodec, "the decoder refuses this video: "+err.Error(), time.Time{})
 		}
@@ -334,8 +340,11 @@ func (v *video) settle() {
 func (v *video) pass(units []pipeline.Unit, like *frame.Frame, hold time.Duration) {
 	slices.SortFunc(units, func(a, b pipeline.Unit) int { return cmp.Compare(a.PTS, b.PTS) })
 	for _, u := range units {
-		if u.PTS <= v.known {
-			continue // the look before
+		if u.PTS <= v.known { // the look before, and pictures shown before it
+			if u.PTS < v.known {
+				v.w.drops.late.Add(1)
+			}
+			continue
 		}
 		v.w.seq++
 		v.w.idleFrames.Add(1)
