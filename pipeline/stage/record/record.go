@@ -316,7 +316,7 @@ func (r *Recorder) finish(next time.Duration) {
 func (r *Recorder) complete(s *segment, next time.Duration) {
 	row, err := s.finish(next)
 	if err != nil {
-		r.dropped(s.waiting())
+		r.dropped(s.missing())
 		r.diskFailed(err)
 	} else {
 		r.disk = trouble{}
@@ -341,10 +341,10 @@ func (r *Recorder) diskFailed(err error) {
 	if s := r.segment; s != nil {
 		r.segment, r.cut = nil, false
 		r.growing.Store(nil)
-		r.dropped(s.waiting())
 		if row, err := s.rescue(); err == nil && row.Frames > 0 {
 			r.rows = append(r.rows, row)
 		}
+		r.dropped(s.missing())
 	}
 }
 

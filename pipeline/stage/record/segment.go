@@ -51,6 +51,7 @@ type segment struct {
 	frames  int       // in them
 	whole   int64     // end as of them
 	until   time.Time // when what follows begins, if that is known
+	gone    bool      // the file is removed
 }
 
 // create opens a file for units of format f that begins with u, a key frame, and
@@ -205,12 +206,17 @@ func (s *segment) finish(next time.Duration) (store.Segment, error) {
 	return s.publish()
 }
 
-// waiting is how many units are not in the file yet.
-func (s *segment) waiting() int {
+// missing is how many units that were added are not in the file: not yet, or not any
+// more since it was removed.
+func (s *segment) missing() int {
+	n := len(s.part)
 	if s.open {
-		return len(s.part) + 1
+		n++
 	}
-	return len(s.part)
+	if s.gone {
+		n += s.frames
+	}
+	return n
 }
 
 // rescue keeps the whole fragments of a file that could not be written on.
@@ -252,6 +258,7 @@ func (s *segment) publish() (store.Segment, error) {
 }
 
 func (s *segment) discard() error {
+	s.gone = true
 	return errors.Join(s.file.Close(), os.Remove(s.temp))
 }
 
