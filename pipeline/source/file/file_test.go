@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 type capture struct {
 	formats []pipeline.Format
 	units   []pipeline.Unit
+	lost    [2]int // packets, pictures
 	limit   int
 	stop    context.CancelFunc
 }
@@ -43,6 +44,11 @@ func (c *capture) Unit(u pipeline.Unit) {
 		return
 	}
 	c.units = append(c.units, u)
+}
+
+func (c *capture) Lost(packets, pictures int) {
+	c.lost[0] += packets
+	c.lost[1] += pictures
 }
 
 func run(t *testing.T, cfg file.Config, limit int) (*capture, error) {

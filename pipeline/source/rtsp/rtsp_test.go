@@ -34,7 +34,15 @@ type sink struct {
 	mu      sync.Mutex
 	formats []pipeline.Format
 	units   []pipeline.Unit
+	lost    [2]int // packets, pictures
 	each    func(n int, u pipeline.Unit)
+}
+
+func (s *sink) Lost(packets, pictures int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost[0] += packets
+	s.lost[1] += pictures
 }
 
 func (s *sink) Format(f pipeline.Format) {
@@ -264,6 +272,7 @@ func TestLostPacketsMarkDamage(t *testing.T) {
 		require.True(t, damaged)
 		require.True(t, healed)
 		require.False(t, s.units[4].Damaged)
+		require.Equal(t, 3, s.lost[0], "packets are counted")
 	}
 }
 

@@ -112,10 +112,16 @@ func TestArrivalJitterIsTakenOut(t *testing.T) {
 type collector struct {
 	formats []pipeline.Format
 	units   []pipeline.Unit
+	lost    [2]int // packets, pictures
 }
 
 func (c *collector) Format(f pipeline.Format) { c.formats = append(c.formats, f) }
 func (c *collector) Unit(u pipeline.Unit)     { c.units = append(c.units, u) }
+
+func (c *collector) Lost(packets, pictures int) {
+	c.lost[0] += packets
+	c.lost[1] += pictures
+}
 
 // feed sends packets to an assembler as a camera would, 40 ms apart by time stamp.
 func feed(t *testing.T, forma format.Format, pkts []*rtp.Packet) *collector {

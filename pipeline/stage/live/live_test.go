@@ -307,3 +307,32 @@ func TestBrokenUnits(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, get(t, url+live.Index).status, "works again")
 }
+
+// TestUnitsThatCannotBePackedAreCounted: packing begins anew at the next key picture, and
+// what somebody who looks does not get is counted. What nobody wants to see is not.
+func TestUnitsThatCannotBePackedAreCounted(t *testing.T) {
+	c := camera(t, simulate.Spec{FPS: 25, Frames: 60, GOP: 25})
+	stuck := &capture{format: c.format}
+	for i, u := range c.units {
+		if i%7 == 3 {
+			u.PTS = c.units[i-2].PTS // a time that runs back
+		}
+		stuck.units = append(stuck.units, u)
+	}
+	missed := 0
+	l := live.New("door", func(n int) { missed += n }, quiet)
+	l.SetTimes(30*time.Second, 300*time.Millisecond)
+	url, _ := serve(t, l)
+	l.Format(c.format)
+	for _, u := range stuck.units {
+		l.Unit(u)
+	}
+	require.Zero(t, missed, "nobody looks")
+	watch(t, l, url, stuck)
+	const want = 22 + 19 + 8 // 3 to 24, 31 to 49 and 52 to 59
+	require.Equal(t, want, missed)
+	for _, u := range c.units {
+		l.Unit(u)
+	}
+	require.Equal(t, want, missed, "works again")
+}

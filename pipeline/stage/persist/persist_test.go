@@ -70,6 +70,28 @@ func TestWriterBatchesAndFlushesAtTheEnd(t *testing.T) {
 	})
 }
 
+// TestWriterCountsTracksThatOverflow: of more tracks than are kept for another try, the
+// rest is lost; an older version of one that has changed is no loss.
+func TestWriterCountsTracksThatOverflow(t *testing.T) {
+	f, lost := &fake{fail: true}, map[string]int{}
+	w := New(Config{MaxPending: 3}, f, f, func(id string, n int) { lost[id] += n }, slog.New(slog.DiscardHandler))
+	for _, id := range []string{"1", "2", "3", "4", "5"} {
+		w.Track(store.Track{ID: id, CameraID: "a"})
+	}
+	w.flush(t.Context())
+	require.Equal(t, map[string]int{"a": 2}, lost, "two of five are not kept")
+	w.flush(t.Context())
+	require.Equal(t, map[string]int{"a": 2}, lost, "the other three are tried again")
+	f.fail = false
+	w.flush(t.Context())
+	require.Len(t, f.tracks, 3)
+	for _, id := range []string{"1", "2", "3"} {
+		w.Track(store.Track{ID: id, CameraID: "a", Frames: 2})
+	}
+	w.retry(store.Track{ID: "1", CameraID: "a", Frames: 1})
+	require.Equal(t, map[string]int{"a": 2}, lost)
+}
+
 func TestWriterCountsWhatItLoses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, lost := &fake{fail: true}, atomic.Int64{}
