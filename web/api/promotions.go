@@ -215,7 +215,8 @@ func (s *server) getPromotion(ctx context.Context, in *PromotionPath) (*answered
 func (s *server) startPromotion(ctx context.Context, in *struct {
 	Signed
 	Body NewPromotion
-}) (*accepted[Promotion], error) {
+},
+) (*accepted[Promotion], error) {
 	b := in.Body
 	if b.Alias != "" {
 		if err := store.CheckAlias(b.Alias); err != nil {
