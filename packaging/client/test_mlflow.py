@@ -49,9 +49,9 @@ def detector(bias, labels=("cat", "dog")):
 
 
 @contextlib.contextmanager
-def daemon(folder):
+def daemon(folder, *more):
     process = subprocess.Popen(
-        [BINARY, "run", "--data", folder, "--listen", "127.0.0.1:0", "--no-demo"],
+        [BINARY, "run", "--data", folder, "--listen", "127.0.0.1:0", "--no-demo", *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -10,7 +10,9 @@ import (
 
 	"detectd/detect/provider"
 	"detectd/pipeline/config"
+	"detectd/store"
 	"detectd/store/folder"
+	"detectd/web/mlflow"
 )
 
 // Config is config.yaml: every key has a default, so no file is needed. What
@@ -32,6 +34,7 @@ type Config struct {
 	Storage StorageConfig `yaml:"storage"`
 	Space   SpaceConfig   `yaml:"space"`
 	Upload  UploadConfig  `yaml:"upload"`
+	MLflow  MLflowConfig  `yaml:"mlflow"`
 }
 
 // LogConfig is the section log.
@@ -138,6 +141,17 @@ type UploadConfig struct {
 	VideoFrames   int   `yaml:"video_frames" min:"1"`
 }
 
+// MLflowConfig is the section mlflow: what its clients have to show.
+type MLflowConfig struct {
+	User     string `yaml:"user"`
+	Password string `yaml:"password"`
+	Token    string `yaml:"token"`
+}
+
+func (c MLflowConfig) auth() mlflow.Auth {
+	return mlflow.Auth{User: c.User, Password: store.Secret(c.Password), Token: store.Secret(c.Token)}
+}
+
 // DefaultConfig is what runs without a file.
 func DefaultConfig() Config {
 	return Config{
@@ -181,6 +195,9 @@ func (c Config) Validate(report func(key, message string)) {
 	}
 	if c.Space.Evict < c.Space.Refuse || c.Space.Refuse < c.Space.Stop {
 		report("space", "evict must not be less than refuse, nor refuse less than stop")
+	}
+	if (c.MLflow.User == "") != (c.MLflow.Password == "") {
+		report("mlflow", "user and password go together")
 	}
 	if c.Data == "" {
 		report("data", "must name a folder")

@@ -64,7 +64,7 @@ func (d *Daemon) openWeb(context.Context) error {
 		{Name: "detector", Run: d.detectorReady},
 		{Name: "space", Run: d.diskReady},
 	}
-	clients := mlflow.New(mlflow.Deps{Log: d.log, Records: d.records, Blobs: d.blobs, Models: modelPort{d}, Aliases: d.keeper, Changed: announcer{d}.ModelsChanged})
+	clients := mlflow.New(mlflow.Deps{Log: d.log, Records: d.records, Blobs: d.blobs, Models: modelPort{d}, Aliases: d.keeper, Changed: announcer{d}.ModelsChanged, Auth: d.cfg.MLflow.auth()})
 	for path, client := range clients {
 		clients[path] = d.refuseChanges(client)
 	}

@@ -23,7 +23,7 @@ import (
 // Version is the newest release of MLflow whose client was tried with this package.
 const Version = "3.17.2"
 
-// Deps is what the handlers work with. All fields are required.
+// Deps is what the handlers work with. All fields but Auth are required.
 type Deps struct {
 	Log     *slog.Logger
 	Records Records
@@ -32,6 +32,7 @@ type Deps struct {
 	Aliases Aliases
 	// Changed is told when the registry's versions are others.
 	Changed func()
+	Auth    Auth // the zero value asks clients for nothing
 }
 
 // Records is what is kept of models and of what clients track.
@@ -75,8 +76,9 @@ func New(deps Deps) map[string]http.Handler {
 	}
 	router.Get("/version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, Version) })
 	router.Get("/health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "OK") })
+	guarded := s.Auth.protect(router)
 	return map[string]http.Handler{
-		"/api/2.0/": router, "/api/3.0/": router, "/ajax-api/": router, "/version": router, "/health": router,
+		"/api/2.0/": guarded, "/api/3.0/": guarded, "/ajax-api/": guarded, "/version": router, "/health": router,
 	}
 }
 
