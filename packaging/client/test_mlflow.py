@@ -1,10 +1,12 @@
 """The MLflow API of the daemon against the real MLflow client."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
 import subprocess
+import urllib.request
 
 import numpy as np
 import pytest
@@ -194,9 +196,19 @@ def test_find_and_describe(client, yard):
         client.get_registered_model("nothing")
 
 
-def test_alias_download_load(client, yard, tmp_path):
+def test_alias_download_load(server, client, yard, tmp_path):
     import onnxruntime
 
+    # What finds the same in every picture does not pass the self-check that aliases ask for.
+    with pytest.raises(MlflowException, match="self-check"):
+        client.set_registered_model_alias("Yard Watch", "champion", "1")
+    rules = urllib.request.Request(
+        server + "/api/v1/models/yard-watch/aliases/champion/rules",
+        data=json.dumps({"rules": {"self_check": "any"}}).encode(),
+        headers={"Content-Type": "application/json", "If-Match": '"0"'},
+        method="PUT",
+    )
+    assert urllib.request.urlopen(rules).status == 200
     client.set_registered_model_alias("Yard Watch", "champion", "1")
     assert str(client.get_model_version_by_alias("Yard Watch", "champion").version) == "1"
     assert client.get_registered_model("Yard Watch").aliases == {"champion": "1"}
