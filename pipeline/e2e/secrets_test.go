@@ -17,7 +17,7 @@ import (
 )
 
 // TestSecrets: the password of a camera is in no answer, event, log or file but
-// the database, however it came in.
+// the database and the last good copy of it, however it came in.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	const canary = "c4nary?pass/w%rd"
@@ -103,12 +103,18 @@ func everyPath(t *testing.T, d *daemon) []string {
 	return paths
 }
 
-// filesOf are the files of a data folder, but for the database, which has to
-// know the passwords.
+// filesOf are the files of a data folder, but for the database and the last good
+// copy of it, which have to know the passwords and are for their owner alone.
 func filesOf(t *testing.T, dir string) (all []string) {
 	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || strings.HasPrefix(e.Name(), "detectd.db") {
+		if err != nil || e.IsDir() {
 			return err
+		}
+		if strings.HasPrefix(e.Name(), "detectd.db") || e.Name() == "last-good.json" {
+			info, err := e.Info()
+			require.NoError(t, err)
+			require.Zero(t, info.Mode().Perm()&0o077, path)
+			return nil
 		}
 		content, err := os.ReadFile(path)
 		all = append(all, string(content))
