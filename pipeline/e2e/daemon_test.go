@@ -132,7 +132,14 @@ func (d *daemon) cleanUp() {
 		d.stop()
 	}
 	if d.t.Failed() {
-		d.t.Logf("log of the daemon:\n%s", tail(d.log.String(), 6000))
+		log := d.log.String()
+		for _, word := range []string{"fatal error:", "panic:", "unexpected fault"} { // how it ended, before its many goroutines
+			if at := strings.Index(log, "\n"+word); at >= 0 {
+				d.t.Logf("how the daemon ended:\n%s", log[max(0, at-1000):min(len(log), at+6000)])
+				break
+			}
+		}
+		d.t.Logf("log of the daemon:\n%s", tail(log, 6000))
 	}
 }
 

@@ -60,11 +60,7 @@ func faults() []fault {
 		}},
 		{"kill -9", true, func(_ *testing.T, s *soak) { s.kill(); s.daemon = startIn(s.t, s.dir) }},
 		{"a full disk", false, func(t *testing.T, s *soak) {
-			ballast, err := os.Create(filepath.Join(s.disk, "ballast"))
-			require.NoError(t, err)
-			for block := make([]byte, 1<<20); err == nil; {
-				_, err = ballast.Write(block)
-			}
+			ballast := fill(t, s.disk)
 			pause(t, 8*time.Second)
 			require.NoError(t, ballast.Close())
 			require.NoError(t, os.Remove(ballast.Name()))
