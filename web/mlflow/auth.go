@@ -28,8 +28,10 @@ func (a Auth) protect(next http.Handler) http.Handler {
 			return
 		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="detectd", charset="UTF-8"`)
-		reply(w, http.StatusUnauthorized, failure{Code: "UNAUTHENTICATED",
-			Message: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, as the settings of detectd say (mlflow)"})
+		reply(w, http.StatusUnauthorized, failure{
+			Code:    "UNAUTHENTICATED",
+			Message: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, as the settings of detectd say (mlflow)",
+		})
 	})
 }
 
