@@ -82,10 +82,11 @@ func (w *writer) all() []string {
 	return append([]string{}, w.acked...)
 }
 
-// fill writes a file into a disk until there is no byte left. The last 6 % go at a
-// tenth of the disk a second: memory, in which the tests' disks are, is faster than
-// any disk, and detectd can only stop what writes to it when it sees it coming
-// (docs/durability.md).
+// fill writes a file into a disk until there is no byte left. From 6 % to 2.5 % free
+// it goes at a twentieth of the disk a second: memory, in which the tests' disks are,
+// is faster than any disk, and detectd can only stop what writes to it when it sees
+// it coming (docs/durability.md). The rest goes at once, so that what the reserve
+// gives back is left to the records.
 func fill(t *testing.T, disk string) *os.File {
 	t.Helper()
 	ballast, err := os.Create(filepath.Join(disk, "ballast"))
@@ -94,8 +95,8 @@ func fill(t *testing.T, disk string) *os.File {
 	const block = 1 << 20
 	for data := make([]byte, block); err == nil; _, err = ballast.Write(data) {
 		require.NoError(t, unix.Statfs(disk, &st))
-		if total := st.Blocks * uint64(st.Bsize); st.Bavail*100 < st.Blocks*6 {
-			<-time.After(time.Duration(10 * block * uint64(time.Second) / total))
+		if total := st.Blocks * uint64(st.Bsize); st.Bavail*100 < st.Blocks*6 && st.Bavail*40 > st.Blocks {
+			<-time.After(time.Duration(20 * block * uint64(time.Second) / total))
 		}
 	}
 	require.ErrorIs(t, err, unix.ENOSPC)
