@@ -9,12 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"detectd/detect/model"
 	"detectd/pipeline/pull/mlflow"
 	"detectd/pipeline/registry"
 	"detectd/store"
+	"detectd/web/api"
+	server "detectd/web/mlflow"
 )
 
 type modelsImportCommand struct {
@@ -166,25 +167,14 @@ func (i *importer) version(ctx context.Context, name string, m mlflow.Model, v m
 	if err != nil {
 		return got, err
 	}
-	n := registry.New{Name: name, Source: fmt.Sprintf("%s models:/%s/%d", i.client.Address(), v.Model, v.Number), Contract: map[string]string{}}
-	for _, tags := range []map[string]string{m.Tags, v.Tags} { // the later ones count
-		for key, value := range tags {
-			switch {
-			case key == "detectd.family":
-				n.Family = value
-			case key == "detectd.licence":
-				n.Licence = value
-			case strings.HasPrefix(key, "detectd.contract."):
-				n.Contract[strings.TrimPrefix(key, "detectd.contract.")] = value
-			}
-		}
-	}
+	n := api.NewModel{Name: name, Source: fmt.Sprintf("%s models:/%s/%d", i.client.Address(), v.Model, v.Number), Contract: map[string]string{}}
+	server.ReadTags(&n, m.Tags, v.Tags)
 	file, err := i.whole(files)
 	if err != nil {
 		return got, err
 	}
 	defer func() { _ = file.Close() }()
-	got, err = i.book.Add(ctx, n, file)
+	got, err = i.book.Add(ctx, registry.New(n), file)
 	if err != nil {
 		return got, err
 	}

@@ -109,11 +109,7 @@ func (s *server) listModels(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	next := ""
-	if len(models) > in.Limit {
-		models = models[:in.Limit]
-		next = cursorAfter(models[in.Limit-1].Name)
-	}
+	models, next := firstOf(models, in.Page, func(m store.Model) string { return m.Name })
 	for i, m := range models {
 		if models[i].Versions, err = s.versions(ctx, m.Name, math.MaxInt32, listedVersions); err != nil {
 			return nil, s.fail(ctx, err)
@@ -152,11 +148,7 @@ func (s *server) listVersions(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	next := ""
-	if len(rows) > in.Limit {
-		rows = rows[:in.Limit]
-		next = cursorAfter(strconv.Itoa(rows[in.Limit-1].Version))
-	}
+	rows, next := firstOf(rows, in.Page, func(v store.ModelVersion) string { return strconv.Itoa(v.Version) })
 	running, err := s.running(ctx)
 	if err != nil {
 		return nil, s.fail(ctx, err)

@@ -24,11 +24,8 @@ func window[T any](rows []T, p Page, key func(T) string) ([]T, string, error) {
 		}
 		rows = rows[first:]
 	}
-	if len(rows) <= p.Limit {
-		return rows, "", nil
-	}
-	rows = rows[:p.Limit]
-	return rows, cursorAfter(key(rows[len(rows)-1])), nil
+	rows, next := firstOf(rows, p, key)
+	return rows, next, nil
 }
 
 // after is the key that cursorAfter was given; "" at the beginning.
@@ -38,6 +35,15 @@ func (p Page) after() (string, error) {
 		return "", errCursor()
 	}
 	return string(last), nil
+}
+
+// firstOf cuts the first page of rows, with the cursor for what comes after it.
+func firstOf[T any](rows []T, p Page, key func(T) string) ([]T, string) {
+	if len(rows) <= p.Limit {
+		return rows, ""
+	}
+	rows = rows[:p.Limit]
+	return rows, cursorAfter(key(rows[len(rows)-1]))
 }
 
 // cursorAfter is the cursor for what comes after a key.

@@ -75,6 +75,23 @@ const (
 	contractTag = "detectd.contract."
 )
 
+// ReadTags takes from tags what they say of a file: detectd.family, detectd.licence
+// and detectd.contract.KEY. The later ones count.
+func ReadTags(n *api.NewModel, all ...map[string]string) {
+	for _, tags := range all {
+		for key, value := range tags {
+			switch {
+			case key == familyTag:
+				n.Family = value
+			case key == licenceTag:
+				n.Licence = value
+			case strings.HasPrefix(key, contractTag):
+				n.Contract[strings.TrimPrefix(key, contractTag)] = value
+			}
+		}
+	}
+}
+
 func (s *server) createVersion(ctx context.Context, in params) (answer, error) {
 	m, err := s.model(ctx, in)
 	if err != nil {
@@ -96,19 +113,7 @@ func (s *server) createVersion(ctx context.Context, in params) (answer, error) {
 		Name: m.Name, Source: address, VersionDescription: in.str("description"), Tags: own,
 		RunID: in.str("run_id"), LoggedModel: src.logged.ID, Contract: map[string]string{}, External: src.open,
 	}
-	all := []map[string]string{m.Tags, tagsOf(src.logged), own} // the later ones count
-	for _, tags := range all {
-		for key, value := range tags {
-			switch {
-			case key == familyTag:
-				n.Family = value
-			case key == licenceTag:
-				n.Licence = value
-			case strings.HasPrefix(key, contractTag):
-				n.Contract[strings.TrimPrefix(key, contractTag)] = value
-			}
-		}
-	}
+	ReadTags(&n, m.Tags, tagsOf(src.logged), own)
 	if n.RunID == "" {
 		n.RunID = src.logged.RunID
 	}
