@@ -20,7 +20,7 @@ type Camera struct {
 	URL         string `json:"url" example:"rtsp://10.0.0.5/stream" doc:"Its address, never with credentials."`
 	Username    string `json:"username" example:"viewer" doc:"The user it is asked as."`
 	HasPassword bool   `json:"has_password" doc:"Whether a password is stored. The password itself is never shown."`
-	Transport   string `json:"transport" enum:"auto,tcp,udp" doc:"How RTP is carried."`
+	Transport   string `json:"transport" enum:"auto,tcp,udp" doc:"How RTP is carried: auto tries TCP, and UDP where the camera refuses TCP."`
 	Enabled     bool   `json:"enabled" doc:"Whether it is being watched."`
 	Record      string `json:"record" enum:"continuous,motion,events,off" doc:"What of its recordings is kept."`
 	Audio       bool   `json:"audio" doc:"Whether its sound is recorded, where it sends some."`
@@ -42,7 +42,7 @@ type CameraSettings struct {
 	URL       string  `json:"url" minLength:"1" maxLength:"2048" example:"rtsp://10.0.0.5/stream" doc:"rtsp:// or rtsps:// address, or the path of a file in an allowed folder. User and password in it are split off and not shown again."`
 	Username  *string `json:"username,omitempty" maxLength:"200" example:"viewer" doc:"The user to ask as. Overrides one in the URL; a change without it keeps the stored one."`
 	Password  *string `json:"password,omitempty" maxLength:"200" writeOnly:"true" doc:"Overrides one in the URL; a change without it keeps the stored one, an empty one clears it."`
-	Transport string  `json:"transport,omitempty" enum:"auto,tcp,udp" default:"auto" doc:"How RTP is carried."`
+	Transport string  `json:"transport,omitempty" enum:"auto,tcp,udp" default:"auto" doc:"How RTP is carried: auto tries TCP, and UDP where the camera refuses TCP."`
 	Enabled   *bool   `json:"enabled,omitempty" doc:"Whether it is being watched; default true."`
 	Record    string  `json:"record,omitempty" enum:"continuous,motion,events,off" default:"continuous" doc:"What of its recordings is kept: everything; what is around followed objects; what is around events at its zones and lines; nothing."`
 	Audio     *bool   `json:"audio,omitempty" doc:"Whether its sound is recorded with the video, where it sends some; default true. A camera without it is not asked for its sound. A change without it keeps what is stored. Recording people's sound is against the law in many places."`

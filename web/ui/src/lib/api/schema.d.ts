@@ -1758,7 +1758,7 @@ export interface components {
             /** @description Its present condition. */
             status: components["schemas"]["Status"];
             /**
-             * @description How RTP is carried.
+             * @description How RTP is carried: auto tries TCP, and UDP where the camera refuses TCP.
              * @enum {string}
              */
             transport: "auto" | "tcp" | "udp";
@@ -1890,7 +1890,7 @@ export interface components {
              */
             record_before_s?: number;
             /**
-             * @description How RTP is carried.
+             * @description How RTP is carried: auto tries TCP, and UDP where the camera refuses TCP.
              * @default auto
              * @enum {string}
              */
@@ -3245,7 +3245,7 @@ export interface components {
              */
             record_before_s?: number;
             /**
-             * @description How RTP is carried.
+             * @description How RTP is carried: auto tries TCP, and UDP where the camera refuses TCP.
              * @default auto
              * @enum {string}
              */
