@@ -13,18 +13,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Config configures a Bus.
 type Config struct {
 	Folder  string // for the work queues; created when missing
 	Pending int    // messages held for one subscriber before new ones are dropped; 0 takes 8192
+	Paused  bool   // the work queues stay closed until Pause opens them
 }
 
 // Bus is a running server with one connection to it. Safe for concurrent use.
@@ -32,18 +33,26 @@ type Bus struct {
 	log     *slog.Logger
 	server  *server.Server
 	conn    *nats.Conn
-	js      jetstream.JetStream
-	work    jetstream.Stream
 	pending int
 	folder  string
 	dropped atomic.Uint64
 	missed  missed
+
+	pausing sync.Mutex             // held while the queues are opened or closed
+	queues  atomic.Pointer[queues] // nil while they are closed
+	failed  atomic.Bool            // their files are not to be relied on
+	mu      sync.Mutex             // guards changed
+	changed chan struct{}          // closed when they are opened
 }
 
 const (
 	startTimeout = 10 * time.Second
 	flushTimeout = 5 * time.Second
 	workStream   = "WORK"
+	maxMemory    = 64 << 20  // bytes of streams in memory
+	maxStore     = 256 << 20 // bytes of streams in files
+	maxWork      = 128 << 20 // bytes of work
+	duplicates   = time.Minute
 )
 
 // Open starts the server and connects to it. It opens no network socket.
@@ -51,8 +60,8 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
 	s, err := server.NewServer(&server.Options{
 		ServerName: "detectd",
 		DontListen: true, NoSigs: true,
-		JetStream: true, StoreDir: cfg.Folder, SyncAlways: true,
-		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 256 << 20,
+		JetStream: !cfg.Paused, StoreDir: cfg.Folder, SyncAlways: true,
+		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
 		MaxPayload: 8 << 20,
 	})
 	if err != nil {
@@ -60,17 +69,21 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
 	}
 	s.SetLoggerV2(&natsLogger{log}, false, false, false)
 	s.Start()
-	b := &Bus{log: log, server: s, pending: cfg.Pending, folder: cfg.Folder}
+	b := &Bus{log: log, server: s, pending: cfg.Pending, folder: cfg.Folder, changed: make(chan struct{})}
 	if b.pending <= 0 {
 		b.pending = 8192
 	}
-	if err := b.connect(ctx); err != nil {
+	err = b.connect()
+	if err == nil && !cfg.Paused {
+		err = b.openQueues(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }
 
-func (b *Bus) connect(ctx context.Context) error {
+func (b *Bus) connect() error {
 	if !b.server.ReadyForConnections(startTimeout) {
 		return errors.New("start bus: server did not get ready")
 	}
@@ -80,17 +93,6 @@ func (b *Bus) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to bus: %w", err)
 	}
 	b.conn = conn
-	if b.js, err = jetstream.New(conn); err != nil {
-		return fmt.Errorf("open work queues: %w", err)
-	}
-	b.work, err = b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name: workStream, Subjects: []string{subjectRoot + "work.>"},
-		Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
-		Duplicates: time.Minute, MaxBytes: 128 << 20, Discard: jetstream.DiscardNew,
-	})
-	if err != nil {
-		return fmt.Errorf("open work queues: %w", err)
-	}
 	return nil
 }
 
@@ -209,90 +211,14 @@ func (b *Bus) Watch(subjects ...string) (changed <-chan struct{}, stop func(), e
 	return ch, stop, nil
 }
 
-// Enqueue stores v on a work queue; it is durable when Enqueue returns. Within
-// a minute the same id is stored once.
-func (b *Bus) Enqueue(ctx context.Context, subject, id string, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode work for %s: %w", subject, err)
-	}
-	if _, err := b.js.Publish(ctx, subject, data, jetstream.WithMsgID(id)); err != nil {
-		return fmt.Errorf("enqueue on %s: %w", subject, err)
-	}
-	return nil
-}
-
-// Work runs handle for the jobs of a queue, one after the other, until ctx
-// ends. A job is done when handle returns nil; after an error it is handed out
-// again, five times at most, also after a restart. handle must be able to do a
-// job twice.
-func (b *Bus) Work(ctx context.Context, subject, worker string, handle func(context.Context, Message) error) error {
-	consumer, err := b.consumer(ctx, jetstream.ConsumerConfig{
-		Durable: worker, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: ackWait, MaxAckPending: 1, MaxDeliver: 5,
-	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return fmt.Errorf("open queue %s: %w", subject, err)
-	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1))
-	if err != nil {
-		return fmt.Errorf("read queue %s: %w", subject, err)
-	}
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
-	for {
-		m, err := messages.Next()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, jetstream.ErrMsgIteratorClosed) {
-				return nil
-			}
-			return fmt.Errorf("read queue %s: %w", subject, err)
-		}
-		b.workOne(ctx, m, handle)
-	}
-}
-
-// workOne runs one job and tells the server that it is still at it.
-func (b *Bus) workOne(ctx context.Context, m jetstream.Msg, handle func(context.Context, Message) error) {
-	done := make(chan struct{})
-	alive := make(chan struct{})
-	go func() {
-		defer close(alive)
-		tick := time.NewTicker(ackWait / 3)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				_ = m.InProgress()
-			}
-		}
-	}()
-	err := handle(ctx, Message{Subject: m.Subject(), Data: m.Data()})
-	close(done)
-	<-alive
-	if err != nil {
-		b.log.Warn("work is handed out again", "subject", m.Subject(), "error", err)
-		err = errors.Join(m.Nak(), b.Flush())
-	} else {
-		err = m.DoubleAck(context.WithoutCancel(ctx))
-	}
-	if err != nil {
-		b.log.Warn("acknowledge work", "subject", m.Subject(), "error", err)
-	}
-}
-
-// Ping answers whether the server and the work queues respond.
+// Ping answers whether the server responds and the work queues, where they are not
+// paused, have no fault.
 func (b *Bus) Ping(context.Context) error {
 	if err := b.conn.FlushTimeout(flushTimeout); err != nil {
 		return fmt.Errorf("bus does not answer: %w", err)
 	}
-	if !b.server.JetStreamEnabled() {
-		return errors.New("work queues of the bus are off")
+	if b.failed.Load() {
+		return errors.New("the files of the work queues have failed")
 	}
 	return nil
 }
@@ -302,6 +228,9 @@ func (b *Bus) Flush() error { return b.conn.FlushTimeout(flushTimeout) }
 
 // Close ends the connection and the server and waits for both. Idempotent.
 func (b *Bus) Close() error {
+	if q := b.queues.Swap(nil); q != nil {
+		q.end()
+	}
 	if b.conn != nil {
 		b.conn.Close()
 	}

@@ -20,8 +20,8 @@ const (
 // consumer opens what remembers the jobs that are done. Where its file is damaged
 // it is begun anew: the jobs are with the queue, so none is lost, and one may be
 // handed out again.
-func (b *Bus) consumer(ctx context.Context, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
-	c, err := b.work.CreateOrUpdateConsumer(ctx, cfg)
+func (b *Bus) consumer(ctx context.Context, work jetstream.Stream, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	c, err := work.CreateOrUpdateConsumer(ctx, cfg)
 	var refused *jetstream.APIError
 	if !errors.As(err, &refused) || refused.ErrorCode != createFailed && refused.ErrorCode != storeFailed {
 		return c, err
@@ -31,5 +31,5 @@ func (b *Bus) consumer(ctx context.Context, cfg jetstream.ConsumerConfig) (jetst
 	if removed := os.RemoveAll(state); removed != nil {
 		return nil, errors.Join(err, removed)
 	}
-	return b.work.CreateOrUpdateConsumer(ctx, cfg)
+	return work.CreateOrUpdateConsumer(ctx, cfg)
 }

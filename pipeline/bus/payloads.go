@@ -101,8 +101,11 @@ type Gap struct {
 type SpaceState struct {
 	Level      string `json:"level"` // normal, evict, refuse or stop
 	Was        string `json:"was"`
+	ShortOf    string `json:"short_of,omitempty"` // bytes, files or quota: what the worse of the two is about
 	FreeBytes  int64  `json:"free_bytes"`
 	TotalBytes int64  `json:"total_bytes"`
+	FreeFiles  int64  `json:"free_files"`
+	TotalFiles int64  `json:"total_files"`
 }
 
 // ZoneEvent is what an object did at a zone or a line of a camera.

@@ -169,7 +169,7 @@ func (d *Daemon) openStores(ctx context.Context) (err error) {
 	if err := d.openBlobs(ctx); err != nil {
 		return err
 	}
-	if d.bus, err = bus.Open(ctx, bus.Config{Folder: d.folder.Bus()}, d.log); err != nil {
+	if d.bus, err = bus.Open(ctx, bus.Config{Folder: d.folder.Bus(), Paused: d.space.Level() >= space.Refuse}, d.log); err != nil {
 		return err
 	}
 	d.onClose(d.bus.Close)
@@ -241,7 +241,8 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	sinks.run("zones", d.zones.Run)
 	sinks.run("persist", d.persist.Run)
 	sinks.run("series", d.series.Run)
-	sinks.run("series space", d.pauseSeries)
+	sinks.run("series space", d.pauses("series", d.series))
+	sinks.run("work space", d.pauses("work queues", d.bus))
 	sinks.run("latency", d.measureLatency)
 	sinks.run("ledger", d.ledger.Run)
 	sinks.run("promotions", d.promotions.Run)

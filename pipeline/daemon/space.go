@@ -25,7 +25,8 @@ func (d *Daemon) openSpace(context.Context) (err error) {
 	}, d.log, func(c space.Change) {
 		if d.bus != nil {
 			d.bus.Publish(bus.Space, bus.SpaceState{
-				Level: c.Level.String(), Was: c.Was.String(), FreeBytes: c.Usage.Free, TotalBytes: c.Usage.Total,
+				Level: c.Level.String(), Was: c.Was.String(), ShortOf: string(c.Cause),
+				FreeBytes: c.Usage.Free, TotalBytes: c.Usage.Total, FreeFiles: c.Usage.FilesFree, TotalFiles: c.Usage.Files,
 			})
 		}
 	})
@@ -43,31 +44,40 @@ func (d *Daemon) openSeries() (err error) {
 }
 
 const (
-	// pauseWithin is how soon the series are closed when the disk is nearly full.
+	// pauseWithin is how soon series and work queues are closed when the disk is nearly full.
 	pauseWithin = 50 * time.Millisecond
-	// reopenAfter is the time between two tries to open series that cannot be opened.
+	// reopenAfter is the time between two tries to open what cannot be opened.
 	reopenAfter = 5 * time.Second
 )
 
-// pauseSeries keeps all that Badger does away from a disk that is nearly full, its
-// work in the background too.
-func (d *Daemon) pauseSeries(ctx context.Context) error {
-	tick := time.NewTicker(pauseWithin)
-	defer tick.Stop()
-	var tried time.Time
-	for {
-		full := d.space.Level() >= space.Refuse
-		if full == d.series.Writable() && (full || time.Since(tried) > reopenAfter) {
-			tried = time.Now()
-			if err := d.series.Pause(full); err != nil {
-				d.log.Error("series not opened", "error", err)
+// pausable is what must not write to a disk that is nearly full: Badger ends the
+// process when it meets a full one, JetStream takes nothing more.
+type pausable interface {
+	Writable() bool
+	Pause(pause bool) error
+}
+
+// pauses keeps all that something does away from a disk that is nearly full, its
+// work in the background too, and opens it anew when it has failed.
+func (d *Daemon) pauses(name string, p pausable) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(pauseWithin)
+		defer tick.Stop()
+		var tried time.Time
+		for {
+			full := d.space.Level() >= space.Refuse
+			if full == p.Writable() && (full || time.Since(tried) > reopenAfter) {
+				tried = time.Now()
+				if err := p.Pause(full); err != nil {
+					d.log.Error(name+" not opened", "error", err)
+				}
+				d.log.Debug(name, "writable", p.Writable(), "took", time.Since(tried))
 			}
-			d.log.Debug("series", "writable", d.series.Writable(), "took", time.Since(tried))
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
 		}
 	}
 }
@@ -133,11 +143,13 @@ func (r *roomyReader) Read(p []byte) (int, error) {
 
 // diskReady is a check of readiness that tells of a disk that is nearly full.
 func (d *Daemon) diskReady(context.Context) error {
-	switch d.space.Level() {
+	s := d.space.State()
+	of := map[space.Cause]string{space.Files: " of files (no inodes are free)", space.Quota: " for this user (a quota)"}[s.Cause]
+	switch s.Level {
 	case space.Refuse:
-		return health.Degraded("the disk is nearly full: uploads, renders and series are refused")
+		return health.Degraded("the disk is nearly full" + of + ": uploads, renders and series are refused")
 	case space.Stop:
-		return health.Degraded("the disk is full: nothing but records is written")
+		return health.Degraded("the disk is full" + of + ": nothing but records is written, uploads, renders and series are refused")
 	case space.Normal, space.Evict:
 	}
 	return nil
@@ -148,13 +160,15 @@ func (d *Daemon) spaceFigures() health.SpaceFigures {
 	s := d.space.State()
 	return health.SpaceFigures{
 		Level: int(s.Level), Free: s.Usage.Free, Total: s.Usage.Total, Refused: s.RefusedUploads, Dropped: s.DroppedWrites,
+		FreeFiles: s.Usage.FilesFree, Files: s.Usage.Files, ShortOf: string(s.Cause), Queue: d.bus.Writable(),
 	}
 }
 
 func (d *Daemon) spaceInfo() api.SpaceInfo {
 	s := d.space.State()
 	return api.SpaceInfo{
-		Level: s.Level.String(), EvictBelow: s.Thresholds[0], RefuseBelow: s.Thresholds[1], StopBelow: s.Thresholds[2],
+		Level: s.Level.String(), ShortOf: string(s.Cause), FreeFiles: s.Usage.FilesFree, TotalFiles: s.Usage.Files, Queue: d.bus.Writable(),
+		EvictBelow: s.Thresholds[0], RefuseBelow: s.Thresholds[1], StopBelow: s.Thresholds[2],
 		ReserveBytes: s.Reserve, Refused: s.RefusedUploads, Dropped: s.DroppedWrites,
 	}
 }

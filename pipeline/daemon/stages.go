@@ -76,7 +76,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	d.ledger = d.newLedger()
 	d.retain, err = retain.New(retain.Config{
 		Root: d.folder.Media(), MaxBytes: d.cfg.Record.MaxBytes, MaxAge: d.cfg.Record.MaxAge, EventAge: d.cfg.Record.EventAge,
-		Missing: d.space.Missing, Wake: d.space.Evicting(), Policy: d.policy(),
+		Missing: d.space.Missing, MissingFiles: d.space.MissingFiles, Wake: d.space.Evicting(), Policy: d.policy(),
 	}, d.records, d.log, func(segments int, bytes int64) {
 		d.log.Info("old recordings deleted", "segments", segments, "bytes", bytes)
 	})
@@ -120,7 +120,7 @@ func (d *Daemon) taps(c store.Camera, h camera.Hooks) ([]camera.Tap, error) {
 	}
 	recorder, err := record.New(record.Config{
 		Root: d.folder.Media(), CameraID: c.ID, SegmentLength: d.cfg.Record.Segment,
-		Space: func() error { return d.space.Check(space.Media) },
+		Space: func() error { return d.space.Check(space.Media) }, Full: d.space.Met,
 	}, d.records, d.log, record.Hooks{
 		Segment: func(s store.Segment) {
 			d.bus.Publish(bus.Subject(bus.Segments, c.ID), bus.Segment{

@@ -41,6 +41,10 @@ func TestFaultsOfTheDisk(t *testing.T) {
 		if f.gap != "" {
 			soon(t, func(t require.TestingT) { require.False(t, d.camera(t, "good").Status.Recording) }, f.name)
 		}
+		if f.gap == "disk_full" { // what the disk says of its space does not show it
+			soon(t, func(t require.TestingT) { require.Equal(t, "stop", d.space(t).Space.Level) }, f.name)
+			require.Contains(t, string(d.send(t, http.MethodGet, "/readyz", nil).Body), "quota")
+		}
 		if f.takes {
 			soon(t, func(t require.TestingT) { require.Greater(t, len(w.all()), before) }, f.name)
 		} else {

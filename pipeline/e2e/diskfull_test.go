@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tmpfs mounts a file system of its own for the test.
-func tmpfs(t *testing.T, size string) string {
+// tmpfs mounts a file system of its own for the test, with options of tmpfs.
+func tmpfs(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: this user may not mount a file system of its own: %s", out)
 	}
 	t.Cleanup(func() { require.NoError(t, exec.Command("umount", "-l", dir).Run()) })
@@ -107,7 +107,7 @@ func fill(t *testing.T, disk string) *os.File {
 // go on, and recording resumes when there is space.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	disk := tmpfs(t, "320m")
+	disk := tmpfs(t, "size=320m")
 	d := startIn(t, filepath.Join(disk, "data"))
 	useBright(t, d)
 	d.addCamera(t, "Good", plainCamera(t), body{"id": "good"})

@@ -90,7 +90,7 @@ func TestSoak(t *testing.T) {
 		t.Skip("SKIPPED: it runs for as long as it is told: make soak (DETECTD_SOAK=1h)")
 	}
 	began := time.Now()
-	s := &soak{disk: tmpfs(t, "1g"), checked: began}
+	s := &soak{disk: tmpfs(t, "size=1g"), checked: began}
 	s.daemon = startIn(t, filepath.Join(s.disk, "data"))
 	useBright(t, s.daemon)
 	for i := range s.cameras {

@@ -1,6 +1,7 @@
 // Package space watches how full the disk is and says what may still be written,
 // so that nothing ever meets a full disk: SQLite would refuse, Badger would take
-// the process down with it.
+// the process down with it, JetStream would take nothing more. A disk is full when
+// it has no bytes left, no inodes, or when a quota refuses what it has.
 //
 // There are four levels. At evict the oldest recordings go, which is an ordinary
 // day of a recorder. At refuse, uploads, renders and series are refused. At stop
@@ -55,6 +56,8 @@ var ErrFull = errors.New("the disk is nearly full")
 type Usage struct {
 	Free  int64 // bytes an ordinary user may still write
 	Total int64
+	// FilesFree and Files are inodes; Files is 0 where they are made as needed.
+	FilesFree, Files int64
 }
 
 // Config says where the levels begin: a share of the file system, but no more
@@ -77,12 +80,14 @@ type Config struct {
 // Change is a new level.
 type Change struct {
 	Level, Was Level
+	Cause      Cause // of the worse one of the two levels
 	Usage      Usage
 }
 
 // State is the present condition.
 type State struct {
 	Level          Level
+	Cause          Cause // of the level, None when it is Normal
 	Usage          Usage
 	Thresholds     [3]int64 // bytes free at which Evict, Refuse and Stop begin
 	Reserve        int64    // bytes in the reserve file, 0 when it was given up
@@ -105,6 +110,9 @@ type Guard struct {
 	usage   Usage
 	failing string
 	held    int64 // bytes in the reserve file
+	cause   Cause
+	quota   quota
+	later   time.Time // the reserve is not tried before
 }
 
 // New looks at the disk once and sets the reserve aside when there is room.
@@ -195,8 +203,9 @@ func (g *Guard) Look() {
 		return
 	}
 	g.failing, g.usage = "", u
-	was := g.Level()
-	now := g.next(was, u)
+	was, wasOf := g.Level(), g.cause
+	var now Level
+	now, g.cause = g.next(was, u)
 	if now == Stop {
 		g.release()
 	}
@@ -213,26 +222,31 @@ func (g *Guard) Look() {
 		default:
 		}
 	}
-	if now >= Refuse || was >= Refuse {
-		g.log.Warn("space on the disk", "level", now.String(), "was", was.String(), "free", u.Free, "total", u.Total)
+	of := g.cause
+	if now < was && was >= Refuse && now < Refuse {
+		of = wasOf
 	}
-	g.changed(Change{Level: now, Was: was, Usage: u})
+	if now >= Refuse || was >= Refuse {
+		g.log.Warn("space on the disk", "level", now.String(), "was", was.String(), "short_of", string(of),
+			"free", u.Free, "total", u.Total, "files_free", u.FilesFree, "files", u.Files)
+	}
+	g.changed(Change{Level: now, Was: was, Cause: of, Usage: u})
 }
 
-// next is the level that follows from u. The reserve counts as used.
-func (g *Guard) next(was Level, u Usage) Level {
-	limits := g.limits(u)
-	level := Normal
-	for i, limit := range limits {
-		l := Level(i + 1)
-		if l <= was {
-			limit += limit / 10 // a level that was taken is not left at once
-		}
-		if u.Free-g.given() < limit {
-			level = l
-		}
+// next is the level that follows from u, and what it is about. The reserve counts as
+// used.
+func (g *Guard) next(was Level, u Usage) (Level, Cause) {
+	if g.limited(u) {
+		return Stop, Quota
 	}
-	return level
+	level := below(was, u.Free-g.given(), g.limits(u))
+	if files := below(was, u.FilesFree, g.fileLimits(u)); files > level {
+		return files, Files
+	}
+	if level == Normal {
+		return Normal, None
+	}
+	return level, Bytes
 }
 
 // given are the bytes of the reserve that were given up and count as free now.
@@ -266,8 +280,11 @@ func (g *Guard) Missing() int64 {
 	g.Look()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.cause == Quota {
+		return g.owes()
+	}
 	limit := g.limits(g.usage)[0]
-	if g.Level() >= Evict {
+	if g.Level() >= Evict && g.cause == Bytes {
 		limit += limit / 10
 	}
 	return max(0, limit-(g.usage.Free-g.given()))
@@ -278,7 +295,7 @@ func (g *Guard) State() State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return State{
-		Level: g.Level(), Usage: g.usage, Thresholds: g.limits(g.usage), Reserve: g.held, Failing: g.failing,
+		Level: g.Level(), Cause: g.cause, Usage: g.usage, Thresholds: g.limits(g.usage), Reserve: g.held, Failing: g.failing,
 		RefusedUploads: g.refused[Upload].Load(), DroppedWrites: g.refused[Expendable].Load(),
 	}
 }
@@ -288,14 +305,19 @@ func (g *Guard) reserveBytes(u Usage) int64 { return min(g.cfg.ReserveBytes, u.T
 // setAside makes the reserve file, which holds its space.
 func (g *Guard) setAside() {
 	want := g.reserveBytes(g.usage)
-	if g.cfg.Reserve == "" || g.held >= want {
+	if g.cfg.Reserve == "" || g.held >= want || time.Now().Before(g.later) {
 		return
 	}
 	f, err := os.OpenFile(g.cfg.Reserve, os.O_CREATE|os.O_RDWR, 0o600)
 	if err == nil {
 		err = errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, want), f.Close()) //nolint:gosec // a file descriptor is small
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT): // a quota leaves no room now
+		_ = os.Remove(g.cfg.Reserve)
+		g.held, g.later = 0, time.Now().Add(time.Minute)
+		return
+	case err != nil:
 		g.log.Warn("no reserve is kept on the disk", "error", err)
 		_ = os.Remove(g.cfg.Reserve)
 		g.cfg.Reserve = "" // not tried again
@@ -322,6 +344,9 @@ func usage(folder string) (Usage, error) {
 	if err := unix.Statfs(folder, &s); err != nil {
 		return Usage{}, fmt.Errorf("ask for free disk space: %w", err)
 	}
-	size := int64(s.Bsize)                                                         //nolint:unconvert // its type differs between systems
-	return Usage{Free: int64(s.Bavail) * size, Total: int64(s.Blocks) * size}, nil //nolint:gosec // disks are smaller than 8 EiB
+	size := int64(s.Bsize) //nolint:unconvert // its type differs between systems
+	return Usage{
+		Free: int64(s.Bavail) * size, Total: int64(s.Blocks) * size, //nolint:gosec // disks are smaller than 8 EiB
+		FilesFree: int64(s.Ffree), Files: int64(s.Files), //nolint:gosec // and have fewer files
+	}, nil
 }

@@ -141,11 +141,11 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// tmpfs mounts a file system of its own for the test.
-func tmpfs(t *testing.T, size string) string {
+// tmpfs mounts a file system of its own for the test, with options of tmpfs.
+func tmpfs(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", options, "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: this user may not mount a file system of its own: %s", out)
 	}
 	t.Cleanup(func() { require.NoError(t, exec.Command("umount", "-l", dir).Run()) })
@@ -155,7 +155,7 @@ func tmpfs(t *testing.T, size string) string {
 // TestRealDisk fills a file system to the last byte: the levels follow, the
 // reserve makes room for records, and everything comes back.
 func TestRealDisk(t *testing.T) {
-	dir := tmpfs(t, "64m")
+	dir := tmpfs(t, "size=64m")
 	reserve := filepath.Join(dir, "reserve")
 	g, err := space.New(space.Config{Folder: dir, Reserve: reserve, Interval: time.Millisecond}, slog.New(slog.DiscardHandler), nil)
 	require.NoError(t, err)
@@ -192,7 +192,7 @@ func TestRealDisk(t *testing.T) {
 
 // TestRecordsHaveTheReserve: what fills the disk at once leaves room for records.
 func TestRecordsHaveTheReserve(t *testing.T) {
-	dir := tmpfs(t, "64m")
+	dir := tmpfs(t, "size=64m")
 	g, err := space.New(space.Config{Folder: dir, Reserve: filepath.Join(dir, "reserve")}, slog.New(slog.DiscardHandler), nil)
 	require.NoError(t, err)
 	fill := func() { _ = os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 64<<20), 0o600) }

@@ -304,6 +304,9 @@ type SystemInfo struct {
 // SpaceInfo is how full the disk is, and what that does.
 type SpaceInfo struct {
 	Level                              string // normal, evict, refuse or stop
+	ShortOf                            string // bytes, files, quota, or "" when it is normal
+	FreeFiles, TotalFiles              int64  // inodes; 0 where they are made as needed
+	Queue                              bool   // the work queue takes work
 	EvictBelow, RefuseBelow, StopBelow int64  // bytes free at which the levels begin
 	ReserveBytes                       int64  // kept for records
 	Refused, Dropped                   uint64 // uploads and renders; writes of series

@@ -54,6 +54,10 @@ type Disk struct {
 // Space is how full the disk is.
 type Space struct {
 	Level       string `json:"level" enum:"normal,evict,refuse,stop" doc:"evict: the oldest recordings go. refuse: uploads and renders are refused, series are dropped. stop: nothing but records is written."`
+	ShortOf     string `json:"short_of" doc:"What there is too little of: bytes, files (inodes), or what a quota leaves this user; empty while it is normal."`
+	FreeFiles   int64  `json:"free_files" doc:"Files that can still be made (inodes)."`
+	TotalFiles  int64  `json:"total_files" doc:"Inodes of the file system, 0 where it makes them as needed."`
+	Queue       bool   `json:"work_queue" doc:"Whether the work queue takes work: it is closed from refuse on, and when its files have failed."`
 	EvictBelow  int64  `json:"evict_below_bytes" doc:"Free bytes below which it is evict."`
 	RefuseBelow int64  `json:"refuse_below_bytes" doc:"Free bytes below which it is refuse."`
 	StopBelow   int64  `json:"stop_below_bytes" doc:"Free bytes below which it is stop."`
@@ -79,7 +83,7 @@ func (s *server) getSystem(ctx context.Context, _ *struct{}) (*answered[SystemVi
 		Data:       Disk{Path: i.DataPath, FreeBytes: i.FreeBytes, TotalBytes: i.TotalBytes},
 		MediaBytes: i.MediaBytes, CPUs: runtime.GOMAXPROCS(0), MemoryBytes: i.MemoryBytes, Goroutines: runtime.NumGoroutine(),
 		ONNXRuntime: i.ONNXRuntime, Degraded: i.Degraded, Provider: i.Provider, Running: running, LibAV: i.LibAV, OpenCV: i.OpenCV, ModelDefault: i.DefaultModel,
-		Space:       Space{i.Space.Level, i.Space.EvictBelow, i.Space.RefuseBelow, i.Space.StopBelow, i.Space.ReserveBytes, i.Space.Refused, i.Space.Dropped},
+		Space:       Space{i.Space.Level, i.Space.ShortOf, i.Space.FreeFiles, i.Space.TotalFiles, i.Space.Queue, i.Space.EvictBelow, i.Space.RefuseBelow, i.Space.StopBelow, i.Space.ReserveBytes, i.Space.Refused, i.Space.Dropped},
 		NotIncluded: append(later(), "access control: loopback only"),
 	}}, nil
 }

@@ -50,12 +50,16 @@ func gapWords(g bus.Gap) string {
 // space logs how full the disk is. That old recordings make room is nothing new.
 func (s *Stage) space(v bus.SpaceState, now time.Time) {
 	words := ""
+	disk := map[string]string{"files": "the disk is %s of files (it has no inodes for more)", "quota": "the disk is %s for this user (a quota)"}[v.ShortOf]
+	if disk == "" {
+		disk = "the disk is %s"
+	}
 	serious := func(level string) bool { return level == "refuse" || level == "stop" }
 	switch {
 	case v.Level == "stop":
-		words = "the disk is full: nothing is recorded or taken in"
+		words = fmt.Sprintf(disk, "full") + ": nothing is recorded or taken in"
 	case v.Level == "refuse":
-		words = "the disk is nearly full: uploads and other things that can wait are refused"
+		words = fmt.Sprintf(disk, "nearly full") + ": uploads and other things that can wait are refused"
 	case serious(v.Was):
 		words = "the disk has space again"
 	default:

@@ -33,6 +33,9 @@ type Config struct {
 	// Space returns an error while nothing may be written since the disk is nearly
 	// full. nil: it never is.
 	Space func() error
+	// Full is told of what the disk has refused, which may be for want of space. It
+	// may be nil.
+	Full func(err error)
 }
 
 // Index is the part of the store that the recorder needs.
@@ -335,6 +338,9 @@ func (r *Recorder) diskFailed(err error) {
 	}
 	if r.disk.text == "" {
 		r.log.Error("recording stopped", "error", err)
+	}
+	if r.cfg.Full != nil {
+		r.cfg.Full(err)
 	}
 	r.disk.fail(text)
 	r.begun = true

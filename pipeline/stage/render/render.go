@@ -93,20 +93,30 @@ func New(cfg Config, deps Deps) *Stage {
 // Run does the jobs of the queue until ctx ends. Jobs that were begun or that
 // the queue has lost are queued again first: each job can be done twice.
 func (s *Stage) Run(ctx context.Context) error {
-	if err := s.requeue(ctx); err != nil && ctx.Err() == nil {
-		return err
+	start := strconv.FormatInt(time.Now().UnixNano(), 36)
+	for {
+		if s.deps.Bus.Opened(ctx) != nil {
+			return nil // ctx has ended
+		}
+		err := s.requeue(ctx, start)
+		if err == nil {
+			break
+		}
+		if ctx.Err() == nil && !errors.Is(err, bus.ErrPaused) {
+			return err
+		}
 	}
 	return s.deps.Bus.Work(ctx, bus.RenderWork, "render", s.handle)
 }
 
-func (s *Stage) requeue(ctx context.Context) error {
+// requeue queues what is not finished. The ids of the work have start in them: the
+// queue must not take them for those it had before.
+func (s *Stage) requeue(ctx context.Context, start string) error {
 	left, err := s.deps.Results.UnfinishedResults(ctx)
 	if err != nil {
 		return fmt.Errorf("find unfinished results: %w", err)
 	}
-	start := strconv.FormatInt(time.Now().UnixNano(), 36)
 	for _, r := range left {
-		// An id of its own: the queue must not take it for the one it had before.
 		if err := s.deps.Bus.Enqueue(ctx, bus.RenderWork, r.ID+"-"+start, bus.RenderJob{ResultID: r.ID}); err != nil {
 			return err
 		}

@@ -31,6 +31,8 @@ type Config struct {
 	Interval time.Duration // between sweeps; 0 takes 10 s
 	// Missing is how many bytes have to go, beside Reserve; nil: none.
 	Missing func() int64
+	// MissingFiles is how many files have to go; nil: none.
+	MissingFiles func() int
 	Wake    <-chan struct{} // a token asks for a sweep now; may be nil
 
 	Policy  *Policy              // of single cameras; nil: only the limits above
@@ -186,11 +188,15 @@ func (r *Retention) surplus(ctx context.Context) (ids []int64, bytes int64, err 
 	if r.cfg.Missing != nil {
 		missing = max(missing, r.cfg.Missing())
 	}
+	files := 0
+	if r.cfg.MissingFiles != nil {
+		files = r.cfg.MissingFiles()
+	}
 	now := r.cfg.Now()
 	for _, s := range oldest {
 		old := r.cfg.Policy == nil && r.cfg.MaxAge > 0 && now.Sub(s.End) > r.cfg.MaxAge
 		much := r.cfg.MaxBytes > 0 && total-bytes > r.cfg.MaxBytes
-		if !old && !much && bytes >= missing {
+		if !old && !much && bytes >= missing && len(ids) >= files {
 			break
 		}
 		ids = append(ids, s.ID)
