@@ -24,10 +24,11 @@ type Promotion struct {
 	ClientID string
 	State    string // one of the Promotion constants
 
-	Cameras []string // where the shadow looks, then the canary runs
-	Share   float64  // of the detected frames that the shadow takes, 0 to 1
-	Bands   Bands
-	Period  time.Duration // how long it is watched after it was promoted
+	Cameras  []string // where the shadow looks, then the canary runs
+	Share    float64  // of the detected frames that the shadow takes, 0 to 1
+	Provider string   // execution providers of those cameras, which the shadow takes too; "": the settings'
+	Bands    Bands
+	Period   time.Duration // how long it is watched after it was promoted
 
 	ChampionModel   string // what the client runs before
 	ChampionVersion int
@@ -39,7 +40,8 @@ type Promotion struct {
 	Before      []RunningStep    // undoes what was changed of the running models
 	AliasBefore int              // the version that the alias named; 0 for none
 	AliasMoved  bool             // by this promotion
-	Baseline    []CameraBaseline // of the canary's cameras, before
+	Baseline    []CameraBaseline // of the cameras that come to run the candidate, before
+	Others      []CameraBaseline // of those that go on with the champion, when the stage began
 	Figures     *PromotionLook   // what the last look at the candidate came to
 	Shadow      *ShadowReport    // of the candidate, while it was a shadow
 	Beside      *ShadowReport    // of the champion, beside the candidate that runs
@@ -60,7 +62,7 @@ type Bands struct {
 	Window       time.Duration `json:"window_ns"`    // of time that is judged
 	MaxErrors    float64       `json:"max_errors"`   // share of failed inferences above the champion's
 	MaxNotFinite int           `json:"max_nan"`      // outputs that are no numbers
-	MaxSlowdown  float64       `json:"max_slowdown"` // p95 against the champion's: 1.5 is half as long again
+	MaxSlowdown  float64       `json:"max_slowdown"` // p95 of inference against the champion's: 1.5 is half as long again
 	MaxDropped   float64       `json:"max_dropped"`  // share of frames that came too late for it, above the champion's
 	MinFound     float64       `json:"min_found"`    // detections per frame against the champion's
 	MaxFound     float64       `json:"max_found"`
@@ -74,14 +76,18 @@ func DefaultBands() Bands {
 	}
 }
 
-// CameraBaseline is what a camera's model did before the candidate came.
+// CameraBaseline is what a camera's model did lately, such as before a candidate came.
 type CameraBaseline struct {
 	CameraID   string    `json:"camera_id"`
+	Model      string    `json:"model,omitempty"`
+	Version    int       `json:"version,omitempty"`
+	Until      time.Time `json:"until,omitzero"` // when it was last counted
 	Inferences int64     `json:"inferences"`
 	Errors     int64     `json:"errors"`
 	Dropped    int64     `json:"dropped"` // frames that came too late
 	Detections int64     `json:"detections"`
-	Latency    Histogram `json:"latency"` // arrival of a frame to its result
+	Latency    Histogram `json:"latency"`   // arrival of a frame to its result
+	Inference  Histogram `json:"inference"` // of a frame, without waiting
 }
 
 // PromotionLook is what the candidate does, beside what it may do.
@@ -93,9 +99,11 @@ type PromotionLook struct {
 	NotFinite  int64         `json:"nan"`
 	Dropped    int64         `json:"dropped"`
 	Detections int64         `json:"detections"`
-	P95        time.Duration `json:"p95_ns"`
-	Rules      []GateResult  `json:"rules"`  // of each band
-	Enough     bool          `json:"enough"` // all bands could be judged, or need not be
+	P95        time.Duration `json:"p95_ns"`           // arrival of a frame to its result
+	Inference  time.Duration `json:"inference_p95_ns"` // p95 too, without waiting: what is judged
+	Alone      bool          `json:"alone,omitempty"`  // no camera runs the champion beside it
+	Rules      []GateResult  `json:"rules"`            // of each band
+	Enough     bool          `json:"enough"`           // all bands could be judged, or need not be
 	Fault      string        `json:"fault,omitempty"`
 }
 
@@ -187,6 +195,11 @@ type Promotions interface {
 	NotePromotion(ctx context.Context, p Promotion) error
 	Promotion(ctx context.Context, id string) (Promotion, error)
 	ActivePromotions(ctx context.Context) ([]Promotion, error) // the oldest first
+	// KeepBaselines keeps what the models of cameras did lately, instead of what was
+	// kept of these cameras before, so that it outlives a restart. Those of cameras
+	// that are gone are passed over.
+	KeepBaselines(ctx context.Context, list []CameraBaseline) error
+	Baselines(ctx context.Context) ([]CameraBaseline, error) // by camera
 	// ListPromotions lists those of a model ("" all), the newest first.
 	ListPromotions(ctx context.Context, model string, p Page) ([]Promotion, string, error)
 }

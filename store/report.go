@@ -66,6 +66,14 @@ func (h *Histogram) Merge(o *Histogram) {
 	}
 }
 
+// Since returns the counts that came after those of o, an earlier state of h.
+func (h *Histogram) Since(o *Histogram) (out Histogram) {
+	for i, n := range h {
+		out[i] = n - min(n, o[i])
+	}
+	return out
+}
+
 // Count is the number of durations counted.
 func (h *Histogram) Count() uint64 {
 	var n uint64

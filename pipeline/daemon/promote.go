@@ -14,9 +14,12 @@ import (
 
 // openPromotions builds what promotes models. The inference stage is there.
 func (d *Daemon) openPromotions(spare shadow.Spare) {
-	d.shadow = shadow.New(func(ctx context.Context, ref detect.Ref) (detect.Detector, error) {
-		det, _, err := d.borrow(ctx, ref)
-		return det, err
+	d.shadow = shadow.New(func(ctx context.Context, ref detect.Ref, provider string) (detect.Detector, error) {
+		v, err := d.registry.Find(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		return d.load(ctx, v, provider)
 	}, spare, d.log)
 	d.promotions = promote.New(promote.Config{Default: d.cfg.Detect.Model}, promote.Deps{
 		Records: d.records, Keeper: d.keeper, Bus: d.bus, Shadows: shadows{d.shadow}, Assigned: d.assigned, Changed: d.promoted, Log: d.log,

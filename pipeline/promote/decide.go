@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -43,7 +44,8 @@ type eventData struct {
 	Reason   string               `json:"reason,omitempty"`
 	Rules    []store.GateResult   `json:"rules,omitempty"`
 	Figures  *store.PromotionLook `json:"figures,omitempty"`
-	Kept     []string             `json:"kept,omitempty"` // records that somebody else has changed since
+	Kept     []string             `json:"kept,omitempty"`       // records that somebody else has changed since
+	Unknown  []string             `json:"unmeasured,omitempty"` // cameras of which too little is known from before
 }
 
 // decided is a decision with what follows from it.
@@ -76,6 +78,9 @@ func (m *Manager) Start(ctx context.Context, r Request) (store.Promotion, error)
 		return store.Promotion{}, err
 	}
 	if err := m.champion(ctx, &p); err != nil {
+		return store.Promotion{}, err
+	}
+	if p.Provider, err = m.provider(ctx, p); err != nil {
 		return store.Promotion{}, err
 	}
 	d := decided{PromotionStep: store.PromotionStep{Promotion: p}, rules: results}
@@ -140,6 +145,29 @@ func (m *Manager) champion(ctx context.Context, p *store.Promotion) error {
 	return nil
 }
 
+// provider is what the cameras of a promotion run their model on, for the shadow.
+// One whose time is compared cannot run on several.
+func (m *Manager) provider(ctx context.Context, p store.Promotion) (string, error) {
+	if p.Share == 0 {
+		return "", nil
+	}
+	running, err := m.deps.Records.ListRunningModels(ctx)
+	if err != nil {
+		return "", err
+	}
+	of := func(camera string) string {
+		return store.Effective(running, p.ClientID, camera, m.cfg.Default).Provider
+	}
+	wanted := of(p.Cameras[0])
+	for _, camera := range p.Cameras[1:] {
+		if other := of(camera); other != wanted {
+			return "", fmt.Errorf("camera %s runs on %s, camera %s on %s: a shadow runs on one of them, so choose cameras of one, or a share of 0 for none: %w",
+				p.Cameras[0], cmp.Or(wanted, "the provider of the settings"), camera, cmp.Or(other, "that of the settings"), ErrInvalid)
+		}
+	}
+	return wanted, nil
+}
+
 // Canary moves a shadow to the cameras; wanted nil takes those where it looked.
 func (m *Manager) Canary(ctx context.Context, id string, wanted []string, by, reason string) (store.Promotion, error) {
 	m.mu.Lock()
@@ -155,6 +183,10 @@ func (m *Manager) Canary(ctx context.Context, id string, wanted []string, by, re
 			}
 			p.Cameras = cameras
 		}
+		var err error
+		if p.Provider, err = m.provider(ctx, p); err != nil {
+			return decided{}, err
+		}
 		return m.canary(ctx, p, by, reason)
 	})
 }
@@ -166,25 +198,10 @@ func (m *Manager) canary(ctx context.Context, p store.Promotion, by, reason stri
 	}
 	now := m.cfg.Now()
 	p.State, p.By, p.Reason, p.StageSince = store.PromotionCanary, by, reason, now
-	p.Baseline = m.baseline(p, p.Cameras, now)
+	p.Baseline, p.Others = m.baseline(p, p.Cameras, now), m.others(p, p.Cameras, now)
 	p.Before = nil
 	steps := canarySteps(&p, running, m.cfg.Default)
 	return decided{PromotionStep: store.PromotionStep{Promotion: p, Running: steps}}, nil
-}
-
-// baseline is what cameras did lately with the model that they run. mu is held.
-func (m *Manager) baseline(p store.Promotion, cameras []string, now time.Time) (out []store.CameraBaseline) {
-	for _, id := range cameras {
-		ref, _ := m.deps.Assigned(id)
-		if ref.Model == p.Model && ref.Version == p.Version {
-			continue
-		}
-		c := m.tally.sum(id, Ref{ref.Model, ref.Version}, now.Add(-remembered))
-		out = append(out, store.CameraBaseline{
-			CameraID: id, Inferences: c.Inferences, Errors: c.Errors, Dropped: c.Dropped, Detections: c.Detections, Latency: c.Latency,
-		})
-	}
-	return out
 }
 
 // Promote makes the candidate run everywhere, and watches it.
@@ -221,6 +238,7 @@ func (m *Manager) everywhere(ctx context.Context, p store.Promotion, by, reason 
 			p.Baseline = append(p.Baseline, b)
 		}
 	}
+	p.Others = m.others(p, all, now)
 	p.State, p.By, p.Reason, p.StageSince = store.PromotionWatch, by, reason, now
 	steps := promoteSteps(&p, running, func(r store.RunningModel) int {
 		v, err := m.version(ctx, r)
@@ -343,17 +361,21 @@ func (m *Manager) write(ctx context.Context, d decided) (store.Promotion, error)
 	if p.State != store.PromotionShadow {
 		data.Figures = p.Figures
 	}
+	if p.State == store.PromotionCanary || p.State == store.PromotionWatch {
+		data.Unknown = unmeasured(p)
+	}
 	text, err := json.Marshal(data)
 	if err != nil {
 		return p, fmt.Errorf("encode event: %w", err)
 	}
-	d.Events = []store.Event{{Kind: "promotion." + p.State, ClientID: p.ClientID, Message: words(p, d), Data: text}}
+	d.Events = []store.Event{{Kind: "promotion." + p.State, ClientID: p.ClientID, Message: words(p, d, data.Unknown), Data: text}}
 	p, running, err := m.deps.Records.StepPromotion(ctx, d.PromotionStep)
 	if err != nil {
 		return p, err
 	}
 	m.active[p.ID] = p
 	delete(m.strikes, p.ID)
+	delete(m.besides, p.ID)
 	delete(m.looks, p.ID)
 	if !p.Active() {
 		delete(m.active, p.ID)
@@ -365,7 +387,7 @@ func (m *Manager) write(ctx context.Context, d decided) (store.Promotion, error)
 }
 
 // words say what was decided.
-func words(p store.Promotion, d decided) string {
+func words(p store.Promotion, d decided, unknown []string) string {
 	what := map[string]string{
 		store.PromotionShadow:     "looks at frames of %s beside the running model",
 		store.PromotionCanary:     "runs on %s first",
@@ -383,6 +405,9 @@ func words(p store.Promotion, d decided) string {
 	}
 	if !Passed(d.rules) {
 		text += " (against the rules: " + (&store.GateError{Model: p.Model, Alias: p.Alias, Version: p.Version, Results: d.rules}).Error() + ")"
+	}
+	if len(unknown) > 0 {
+		text += "; too little is known from before to compare with on camera " + strings.Join(unknown, ", ")
 	}
 	if len(d.kept) > 0 {
 		text += "; changed by someone else since and left as it is: " + strings.Join(d.kept, ", ")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,11 +39,12 @@ type Shadows interface {
 
 // ShadowTask is a model that is to run beside those that answer some cameras.
 type ShadowTask struct {
-	ID      string
-	Ref     detect.Ref
-	Cameras []string
-	Share   float64
-	Before  *store.ShadowReport
+	ID       string
+	Ref      detect.Ref
+	Cameras  []string
+	Share    float64
+	Provider string // execution providers, as of the cameras; "": the settings'
+	Before   *store.ShadowReport
 }
 
 // Assigned tells what a camera runs, and why it does not run what it should.
@@ -93,6 +95,9 @@ type Manager struct {
 	active  map[string]store.Promotion
 	looks   map[string]store.PromotionLook
 	strikes map[string]int
+	earlier map[string]store.CameraBaseline // by camera, from before the last restart
+	kept    map[string]time.Time            // by camera: the newest counts that were kept
+	besides map[string][]snapshot           // by promotion, the oldest first
 }
 
 // New returns a manager that does nothing until Run.
@@ -109,6 +114,7 @@ func New(cfg Config, deps Deps) *Manager {
 	return &Manager{
 		cfg: cfg, deps: deps, ready: make(chan struct{}), tally: newTally(), active: map[string]store.Promotion{},
 		looks: map[string]store.PromotionLook{}, strikes: map[string]int{},
+		earlier: map[string]store.CameraBaseline{}, kept: map[string]time.Time{}, besides: map[string][]snapshot{},
 	}
 }
 
@@ -124,17 +130,21 @@ func (m *Manager) Run(ctx context.Context) error {
 	go func() {
 		ended <- m.deps.Bus.SubscribeAll(ctx, m.ready, m.take, bus.Under(bus.Inferences), bus.Health)
 	}()
-	look, note := time.NewTicker(m.cfg.Look), time.NewTicker(m.cfg.Note)
+	look, note, keep := time.NewTicker(m.cfg.Look), time.NewTicker(m.cfg.Note), time.NewTicker(keepEvery)
 	defer look.Stop()
 	defer note.Stop()
+	defer keep.Stop()
 	for {
 		select {
 		case <-look.C:
 			m.Look(ctx)
 		case <-note.C:
 			m.note(ctx)
+		case <-keep.C:
+			m.keep(ctx)
 		case err := <-ended:
 			m.note(context.WithoutCancel(ctx))
+			m.keep(context.WithoutCancel(ctx))
 			if err != nil {
 				return fmt.Errorf("promote: %w", err)
 			}
@@ -149,8 +159,15 @@ func (m *Manager) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	earlier, err := m.deps.Records.Baselines(ctx)
+	if err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, b := range earlier {
+		m.earlier[b.CameraID] = b
+	}
 	for _, p := range list {
 		m.active[p.ID] = p
 	}
@@ -185,7 +202,7 @@ func (m *Manager) take(msg bus.Message) {
 func (m *Manager) setShadows() {
 	var tasks []ShadowTask
 	for _, p := range m.active {
-		t := ShadowTask{ID: p.ID, Cameras: p.Cameras, Share: p.Share}
+		t := ShadowTask{ID: p.ID, Cameras: p.Cameras, Share: p.Share, Provider: p.Provider}
 		if p.State == store.PromotionShadow {
 			t.Ref, t.Before = detect.Ref{Model: p.Model, Version: p.Version}, p.Shadow
 		} else {
@@ -258,11 +275,12 @@ func (m *Manager) Look(ctx context.Context) {
 		c := e.Candidate
 		look := store.PromotionLook{
 			At: m.cfg.Now(), Cameras: cameras, Inferences: c.Inferences, Errors: c.Errors, NotFinite: c.NotFinite, Dropped: c.Dropped,
-			Detections: c.Detections, P95: c.Latency.Quantile(0.95), Rules: rules, Enough: enough, Fault: fault,
+			Detections: c.Detections, P95: c.Latency.Quantile(0.95), Inference: c.Inference.Quantile(0.95), Alone: e.alone(),
+			Rules: rules, Enough: enough, Fault: fault,
 		}
 		m.looks[id] = look
 		patience := strikesOut
-		if e.OthersNow.Inferences < int64(p.Bands.MinSamples) {
+		if e.alone() {
 			patience = max(patience, int(p.Bands.Window/m.cfg.Look)+1)
 		}
 		switch {
@@ -279,10 +297,25 @@ func (m *Manager) Look(ctx context.Context) {
 			m.decide(ctx, p, func(p store.Promotion) (decided, error) { return m.rollBack(ctx, p, "detectd", fault) })
 		case p.State == store.PromotionWatch && over && c.Inferences >= int64(p.Bands.MinSamples):
 			m.decide(ctx, p, func(p store.Promotion) (decided, error) {
-				return finish(p, store.PromotionDone, "detectd", "it stayed within its bands for "+p.Period.String()), nil
+				return finish(p, store.PromotionDone, "detectd", stayed(p, rules)), nil
 			})
 		}
 	}
+}
+
+// stayed says why a watch ends well, and what could not be looked at.
+func stayed(p store.Promotion, rules []store.GateResult) string {
+	text := "it stayed within its bands for " + p.Period.String()
+	var unknown []string
+	for _, r := range rules {
+		if strings.HasSuffix(r.Measured, tooLittle) {
+			unknown = append(unknown, r.Rule)
+		}
+	}
+	if len(unknown) > 0 {
+		text += ", but too little was known to judge " + strings.Join(unknown, ", ")
+	}
+	return text
 }
 
 // urgent says whether a rule is broken that no busy moment breaks.
@@ -340,7 +373,7 @@ func (m *Manager) evidence(p store.Promotion) (e Evidence, cameras int) {
 	}
 	for _, b := range p.Baseline {
 		if slices.Contains(runs, b.CameraID) || len(runs) == 0 {
-			c := Counts{Inferences: b.Inferences, Errors: b.Errors, Dropped: b.Dropped, Detections: b.Detections, Latency: b.Latency}
+			c := counts(b)
 			e.Before.add(&c)
 		}
 	}
@@ -349,13 +382,16 @@ func (m *Manager) evidence(p store.Promotion) (e Evidence, cameras int) {
 			if slices.Contains(runs, id) {
 				continue
 			}
-			before, after := m.tally.until(id, champion, p.StageSince.Add(-p.Bands.Window), p.StageSince), m.tally.sum(id, champion, from)
-			e.OthersBefore.add(&before)
+			after := m.tally.sum(id, champion, from)
 			e.OthersNow.add(&after)
+			if i := slices.IndexFunc(p.Others, func(b store.CameraBaseline) bool { return b.CameraID == id }); i >= 0 {
+				before := counts(p.Others[i])
+				e.OthersBefore.add(&before)
+			}
 		}
 	}
 	if r, ok := m.deps.Shadows.Report(p.ID); ok && r.Model == p.ChampionModel && r.Version == p.ChampionVersion {
-		e.Beside = &r
+		e.Beside, e.Meanwhile = &r, m.meanwhile(p, r, now)
 	}
 	e.Trouble = m.trouble(p, now)
 	return e, len(runs)

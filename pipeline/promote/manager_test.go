@@ -128,7 +128,7 @@ func (w *world) pass(d time.Duration, answer func(camera string, ref detect.Ref)
 }
 
 func usual(string, detect.Ref) bus.Inference {
-	return bus.Inference{Detections: 2, Latency: 40 * time.Millisecond}
+	return bus.Inference{Detections: 2, Latency: 40 * time.Millisecond, Ran: 40 * time.Millisecond, Batch: 1}
 }
 
 func (w *world) siteRuns(version int) {
@@ -278,7 +278,7 @@ func TestRollsBackByItself(t *testing.T) {
 			return i
 		}, "outputs that are no numbers: at most 2 is wanted, it is "},
 		"errors": {func(i bus.Inference) bus.Inference { i.Error = "run model"; return i }, "failed inferences: at most 2.0 % is wanted, it is 100.0 % ("},
-		"slow":   {func(i bus.Inference) bus.Inference { i.Latency = time.Second; return i }, "p95 of arrival to result: at most "},
+		"slow":   {func(i bus.Inference) bus.Inference { i.Ran = time.Second; return i }, "p95 of inference: at most "},
 		"blind":  {func(i bus.Inference) bus.Inference { i.Detections = 0; return i }, "detections per frame: 1.00 to 4.00 is wanted, it is 0.00"},
 		"wild":   {func(i bus.Inference) bus.Inference { i.Detections = 50; return i }, "detections per frame: 1.00 to 4.00 is wanted, it is 50.00"},
 	}
@@ -329,7 +329,7 @@ func TestAloneItTakesAWindow(t *testing.T) {
 	looks := 0
 	slow := func(camera string, ref detect.Ref) bus.Inference {
 		i := usual(camera, ref)
-		i.Latency = time.Second
+		i.Ran = time.Second
 		return i
 	}
 	for ; p.State == store.PromotionCanary; looks++ {
@@ -356,7 +356,7 @@ func TestFineCandidatesStay(t *testing.T) {
 		w.pass(5*time.Second, func(camera string, ref detect.Ref) bus.Inference {
 			i := usual(camera, ref)
 			if n++; ref.Version == 2 {
-				i.Latency, i.Detections = 55*time.Millisecond, 1+n%4
+				i.Ran, i.Detections = 55*time.Millisecond, 1+n%4
 			}
 			return i
 		})

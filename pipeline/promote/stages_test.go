@@ -27,6 +27,14 @@ func (blind) Detect(_ context.Context, frames []*frame.Frame, _ []detect.Options
 	return make([][]detect.Detection, len(frames)), nil
 }
 
+// slow is a detector that takes longer.
+type slow struct{ detect.Detector }
+
+func (d slow) Detect(ctx context.Context, frames []*frame.Frame, opts []detect.Options) ([][]detect.Detection, error) {
+	<-time.After(60 * time.Millisecond)
+	return d.Detector.Detect(ctx, frames, opts)
+}
+
 // line is the bus, the inference stage, the shadows and the manager at work, with
 // real networks. Only the manager's clock is a test's.
 type line struct {
@@ -65,8 +73,8 @@ func newLine(t *testing.T, candidate func(t *testing.T, rt *ort.Runtime) detect.
 		return model.Open(rt, detecttest.Bright(t), model.Options{})
 	}
 	l.infer = infer.New(infer.Config{Default: "yard", DetectFPS: 5}, open, l.records, b, log)
-	l.shadows = shadow.New(func(ctx context.Context, ref detect.Ref) (detect.Detector, error) {
-		return open(ctx, store.ModelVersion{Model: ref.Model, Version: ref.Version}, "")
+	l.shadows = shadow.New(func(ctx context.Context, ref detect.Ref, provider string) (detect.Detector, error) {
+		return open(ctx, store.ModelVersion{Model: ref.Model, Version: ref.Version}, provider)
 	}, nil, log)
 	deps := l.Manager.deps
 	deps.Bus, deps.Shadows = b, shadowPort{l.shadows}
@@ -195,14 +203,32 @@ func TestFaultyModelsAreRolledBack(t *testing.T) {
 		l.rolledBack(p, "detections per frame: 0.50 to 2.00 is wanted, it is 0.00")
 	})
 	t.Run("slow", func(t *testing.T) {
+		l := newLine(t, func(t *testing.T, rt *ort.Runtime) detect.Detector { return slow{network(detecttest.Bright)(t, rt)} })
+		l.answered(12, 0)
+		r := request()
+		r.Canary, r.Share, r.Bands = true, 0, store.DefaultBands()
+		r.Bands.MinSamples = 12
+		p, err := l.Start(t.Context(), r)
+		require.NoError(t, err)
+		l.runs("site-a", 2)
+		l.answered(12, 0)
+		l.rolledBack(p, "p95 of inference: at most ")
+	})
+	t.Run("waits", func(t *testing.T) { // for the machine: no fault of its own
 		l := newLine(t, network(detecttest.Bright))
 		p := l.onCanary()
-		for range 70 { // the other camera goes on as before
+		for range 70 {
 			l.one("site-b", 10*time.Second)
 			l.one("site-a", 30*time.Second)
 		}
 		require.Eventually(t, func() bool { return l.counted("site-a") == 140 && l.counted("site-b") == 140 }, 10*time.Second, time.Millisecond)
-		l.rolledBack(p, "p95 of arrival to result: at most ")
+		l.Look(t.Context())
+		l.Look(t.Context())
+		p, err := l.View(t.Context(), p.ID)
+		require.NoError(t, err)
+		require.Equal(t, store.PromotionCanary, p.State)
+		require.Greater(t, p.Figures.P95, 20*time.Second)
+		require.False(t, p.Figures.Alone)
 	})
 	t.Run("does as well", func(t *testing.T) {
 		l := newLine(t, network(detecttest.Bright))

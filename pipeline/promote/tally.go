@@ -21,7 +21,8 @@ type Counts struct {
 	NotFinite  int64 // of the errors
 	Dropped    int64 // frames that came too late for it
 	Detections int64
-	Latency    store.Histogram
+	Latency    store.Histogram // arrival of a frame to its result
+	Inference  store.Histogram // of a frame, without waiting
 }
 
 func (c *Counts) add(o *Counts) {
@@ -31,6 +32,7 @@ func (c *Counts) add(o *Counts) {
 	c.Dropped += o.Dropped
 	c.Detections += o.Detections
 	c.Latency.Merge(&o.Latency)
+	c.Inference.Merge(&o.Inference)
 }
 
 // Ref names a model version.
@@ -87,6 +89,7 @@ func (t *tally) inference(i bus.Inference, now time.Time) {
 	b.Inferences++
 	b.Detections += int64(i.Detections)
 	b.Latency.Add(i.Latency)
+	b.Inference.Add(i.Ran / time.Duration(max(1, i.Batch)))
 }
 
 // report counts frames that came too late.
@@ -112,14 +115,12 @@ func (t *tally) sum(camera string, ref Ref, from time.Time) (c Counts) {
 	return c
 }
 
-// until adds up what a camera did with a model from a time on, before another.
-func (t *tally) until(camera string, ref Ref, from, before time.Time) (c Counts) {
-	for _, b := range t.cameras[camera] {
-		if b.ref == ref && !b.at.Before(from) && b.at.Before(before) {
-			c.add(&b.Counts)
-		}
+// last is the newest bucket of a camera; nil for none.
+func (t *tally) last(camera string) *bucket {
+	if list := t.cameras[camera]; len(list) > 0 {
+		return list[len(list)-1]
 	}
-	return c
+	return nil
 }
 
 // running lists the cameras that a model has answered from a time on.

@@ -178,3 +178,29 @@ func promotions(t *testing.T, s store.Records) {
 	_, err = s.Promotion(ctx, "none")
 	requireMissing(t, err, `promotion "none": not found`)
 }
+
+func baselines(t *testing.T, s store.Records) {
+	ctx := t.Context()
+	_, err := s.CreateClient(ctx, store.Client{ID: "a"})
+	require.NoError(t, err)
+	for _, id := range []string{"door", "gate"} {
+		_, err := s.CreateCamera(ctx, store.Camera{ID: id, ClientID: "a"})
+		require.NoError(t, err)
+	}
+	at := time.Date(2026, 11, 25, 9, 30, 18, 123_000_000, time.UTC)
+	of := func(camera string, n int64) store.CameraBaseline {
+		b := store.CameraBaseline{CameraID: camera, Model: "m", Version: 1, Until: at, Inferences: n}
+		b.Inference.Add(time.Duration(n) * time.Millisecond)
+		return b
+	}
+	require.NoError(t, s.KeepBaselines(ctx, nil))
+	require.NoError(t, s.KeepBaselines(ctx, []store.CameraBaseline{of("gate", 1), of("door", 2), of("gone", 3)}))
+	require.NoError(t, s.KeepBaselines(ctx, []store.CameraBaseline{of("gate", 4)}))
+	all, err := s.Baselines(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []store.CameraBaseline{of("door", 2), of("gate", 4)}, all)
+	require.NoError(t, s.DeleteCamera(ctx, "door", store.AnyRevision))
+	all, err = s.Baselines(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []store.CameraBaseline{of("gate", 4)}, all)
+}

@@ -48,6 +48,7 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"zones":                    zones,
 		"zone map race":            zoneMapRace,
 		"zone counts":              zoneCounts,
+		"baselines":                baselines,
 		"measurements":             measurements,
 		"gates":                    gates,
 		"promotions":               promotions,

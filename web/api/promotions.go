@@ -63,6 +63,7 @@ type Promotion struct {
 	Cameras  []string `json:"cameras" nullable:"false" doc:"Where the shadow looks, then the canary runs."`
 	State    string   `json:"state" enum:"shadow,canary,watch,done,rolled_back,cancelled" doc:"shadow: looks at frames beside the champion; canary: runs on some cameras; watch: runs everywhere and is watched; done, rolled_back, cancelled: ended."`
 	Share    float64  `json:"share" example:"0.1" doc:"Part of the frames that are looked at by both."`
+	Provider string   `json:"provider,omitempty" example:"openvino" doc:"Execution providers of the shadow: those of the cameras' running model; absent for those of the settings."`
 	Period   float64  `json:"period_s" example:"600" doc:"How long it is watched after it was promoted."`
 
 	ChampionModel   string `json:"champion_model" example:"yard" doc:"What the client ran before: model."`
@@ -87,7 +88,7 @@ type PromotionBands struct {
 	Window      float64 `json:"window_s,omitempty" minimum:"10" maximum:"300" example:"60" doc:"Seconds that are judged together."`
 	MaxErrors   float64 `json:"max_errors,omitempty" minimum:"0" maximum:"1" example:"0.02" doc:"Share of failed inferences above the champion's."`
 	MaxNaN      int     `json:"max_nan,omitempty" minimum:"0" maximum:"1000000" example:"2" doc:"Outputs that are no numbers."`
-	MaxSlowdown float64 `json:"max_slowdown,omitempty" minimum:"1" maximum:"100" example:"1.5" doc:"p95 from arrival to result, as a multiple of the champion's."`
+	MaxSlowdown float64 `json:"max_slowdown,omitempty" minimum:"1" maximum:"100" example:"1.5" doc:"p95 of inference, without waiting, as a multiple of the champion's."`
 	MaxDropped  float64 `json:"max_dropped,omitempty" minimum:"0" maximum:"1" example:"0.25" doc:"Share of frames that come too late, above the champion's."`
 	MinFound    float64 `json:"min_found,omitempty" minimum:"0" maximum:"1" example:"0.5" doc:"Detections per frame, as a multiple of the champion's: least."`
 	MaxFound    float64 `json:"max_found,omitempty" minimum:"1" maximum:"1000" example:"2" doc:"Detections per frame, as a multiple of the champion's: most."`
@@ -103,6 +104,8 @@ type PromotionLook struct {
 	Dropped    int64        `json:"dropped" doc:"Frames that came too late."`
 	Detections int64        `json:"detections" doc:"Objects found."`
 	P95        float64      `json:"p95_ms" doc:"Arrival of a frame to its result."`
+	Inference  float64      `json:"inference_p95_ms" doc:"p95 of inference, per frame and without waiting: what is judged."`
+	Alone      bool         `json:"alone" doc:"No other camera runs the champion at the same time, so that less can be told from a busy machine."`
 	Rules      []RuleResult `json:"rules" nullable:"false" doc:"Each band with what was measured."`
 	Enough     bool         `json:"enough" doc:"Whether all bands could be judged."`
 	Fault      string       `json:"fault,omitempty" doc:"The band that it is outside of."`

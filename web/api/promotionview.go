@@ -23,7 +23,7 @@ func newPromotion(p store.Promotion) Promotion {
 	b := p.Bands
 	out := Promotion{
 		ID: p.ID, Model: p.Model, Version: p.Version, Alias: p.Alias, ClientID: p.ClientID, Cameras: append([]string{}, p.Cameras...),
-		State: p.State, Share: p.Share, Period: p.Period.Seconds(), ChampionModel: p.ChampionModel, ChampionVersion: p.ChampionVersion,
+		State: p.State, Share: p.Share, Provider: p.Provider, Period: p.Period.Seconds(), ChampionModel: p.ChampionModel, ChampionVersion: p.ChampionVersion,
 		By: p.By, Reason: p.Reason, StageSince: Time{p.StageSince}, CreatedAt: Time{p.CreatedAt}, UpdatedAt: Time{p.UpdatedAt}, Revision: p.Revision,
 		Bands: PromotionBands{
 			MinSamples: b.MinSamples, Window: b.Window.Seconds(), MaxErrors: b.MaxErrors, MaxNaN: b.MaxNotFinite, MaxSlowdown: b.MaxSlowdown,
@@ -34,7 +34,7 @@ func newPromotion(p store.Promotion) Promotion {
 	if f := p.Figures; f != nil {
 		out.Figures = &PromotionLook{
 			At: Time{f.At}, Cameras: f.Cameras, Inferences: f.Inferences, Errors: f.Errors, NaN: f.NotFinite, Dropped: f.Dropped,
-			Detections: f.Detections, P95: ms(f.P95), Rules: newRuleResults(f.Rules), Enough: f.Enough, Fault: f.Fault,
+			Detections: f.Detections, P95: ms(f.P95), Inference: ms(f.Inference), Alone: f.Alone, Rules: newRuleResults(f.Rules), Enough: f.Enough, Fault: f.Fault,
 		}
 	}
 	return out

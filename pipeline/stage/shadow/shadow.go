@@ -26,19 +26,20 @@ import (
 	"detectd/store"
 )
 
-// Open loads a model version.
-type Open func(ctx context.Context, ref detect.Ref) (detect.Detector, error)
+// Open loads a model version on execution providers; "" are those of the settings.
+type Open func(ctx context.Context, ref detect.Ref, provider string) (detect.Detector, error)
 
 // Spare calls work at once if the detector has room, and says whether it did.
 type Spare func(work func()) bool
 
 // Task is one shadow.
 type Task struct {
-	ID      string // of the promotion
-	Ref     detect.Ref
-	Cameras []string
-	Share   float64             // of the answered frames that are looked at, 0 to 1
-	Before  *store.ShadowReport // what it has found before a restart; nil for none
+	ID       string // of the promotion
+	Ref      detect.Ref
+	Cameras  []string
+	Share    float64             // of the answered frames that are looked at, 0 to 1
+	Provider string              // execution providers, as in the running model; "": the settings'
+	Before   *store.ShadowReport // what it has found before a restart; nil for none
 }
 
 // Stage runs the shadows. Safe for concurrent use.
@@ -92,7 +93,7 @@ func (s *Stage) Set(tasks []Task) {
 		for _, id := range t.Cameras {
 			cameras[id] = true
 		}
-		if old := s.shadows[t.ID]; old != nil && old.task.Ref == t.Ref && old.task.Share == t.Share && maps.Equal(old.cameras, cameras) {
+		if old := s.shadows[t.ID]; old != nil && old.task.Ref == t.Ref && old.task.Share == t.Share && old.task.Provider == t.Provider && maps.Equal(old.cameras, cameras) {
 			next[t.ID] = old
 			continue
 		}
@@ -242,7 +243,7 @@ func (s *Stage) load(ctx context.Context, sh *shadow) {
 	if sh.detector != nil || sh.failed() || ctx.Err() != nil {
 		return
 	}
-	d, err := s.open(ctx, sh.task.Ref)
+	d, err := s.open(ctx, sh.task.Ref, sh.task.Provider)
 	if err == nil {
 		sh.detector = d
 		s.log.Info("shadow loaded", "model", sh.task.Ref, "promotion", sh.task.ID)

@@ -49,6 +49,8 @@ type rig struct {
 	room atomic.Bool
 	mu   sync.Mutex
 	m    map[string]*model
+
+	opened []string // providers
 }
 
 // start runs a stage; opening another model than those given fails.
@@ -56,9 +58,10 @@ func start(t *testing.T, models map[string]*model) *rig {
 	t.Helper()
 	g := &rig{pool: &frame.Pool{}, m: models}
 	g.room.Store(true)
-	g.Stage = New(func(_ context.Context, ref detect.Ref) (detect.Detector, error) {
+	g.Stage = New(func(_ context.Context, ref detect.Ref, provider string) (detect.Detector, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
+		g.opened = append(g.opened, provider)
 		if m := models[ref.String()]; m != nil {
 			return m, nil
 		}
@@ -139,6 +142,11 @@ func TestComparesAShareOfTheFrames(t *testing.T) {
 	// A change of the share goes on from what was counted when told so.
 	g.Set([]Task{{ID: "p", Ref: detect.Ref{Model: "yard", Version: 2}, Cameras: []string{"door"}, Share: 1, Before: &r}})
 	require.Equal(t, r.Looked, g.report(t, "p").Looked)
+	g.Set([]Task{{ID: "p", Ref: detect.Ref{Model: "yard", Version: 2}, Cameras: []string{"door"}, Share: 1, Provider: "openvino", Before: &r}})
+	g.loaded(t, "p", "door")
+	g.mu.Lock()
+	require.Equal(t, "openvino", g.opened[len(g.opened)-1], "as the cameras")
+	g.mu.Unlock()
 	g.Set(nil)
 	_, ok := g.Report("p")
 	require.False(t, ok)

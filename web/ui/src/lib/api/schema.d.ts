@@ -3529,6 +3529,11 @@ export interface components {
              * @example 600
              */
             period_s: number;
+            /**
+             * @description Execution providers of the shadow: those of the cameras' running model; absent for those of the settings.
+             * @example openvino
+             */
+            provider?: string;
             /** @description Why. */
             reason: string;
             /**
@@ -3595,7 +3600,7 @@ export interface components {
             max_nan?: number;
             /**
              * Format: double
-             * @description p95 from arrival to result, as a multiple of the champion's.
+             * @description p95 of inference, without waiting, as a multiple of the champion's.
              * @example 1.5
              */
             max_slowdown?: number;
@@ -3619,6 +3624,8 @@ export interface components {
             window_s?: number;
         };
         PromotionLook: {
+            /** @description No other camera runs the champion at the same time, so that less can be told from a busy machine. */
+            alone: boolean;
             /**
              * Format: date-time
              * @description When it was looked at.
@@ -3649,6 +3656,11 @@ export interface components {
             errors: number;
             /** @description The band that it is outside of. */
             fault?: string;
+            /**
+             * Format: double
+             * @description p95 of inference, per frame and without waiting: what is judged.
+             */
+            inference_p95_ms: number;
             /**
              * Format: int64
              * @description In the window.
