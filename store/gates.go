@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -62,11 +63,12 @@ func (r GateResult) String() string {
 	return fmt.Sprintf("%s: %s is wanted, it is %s", r.Rule, r.Wanted, r.Measured)
 }
 
-// GateError is returned for a version that an alias may not name. It matches ErrGate.
+// GateError is returned for a version that an alias may not name, or may not run. It matches ErrGate.
 type GateError struct {
 	Model   string
 	Alias   string
 	Version int
+	Run     bool         // it may not run, for a running model that names it by its number
 	Results []GateResult // of all rules, those that passed too
 }
 
@@ -79,7 +81,10 @@ func (e *GateError) Error() string {
 		}
 	}
 	what := "be promoted"
-	if e.Alias != "" {
+	switch {
+	case e.Run:
+		what = "run unless that is forced, with a reason"
+	case e.Alias != "":
 		what = fmt.Sprintf("become %s@%s", e.Model, e.Alias)
 	}
 	return fmt.Sprintf("%s@%d may not %s: %s", e.Model, e.Version, what, strings.Join(failed, "; "))
@@ -87,6 +92,14 @@ func (e *GateError) Error() string {
 
 // Is makes errors.Is(err, ErrGate) true.
 func (e *GateError) Is(target error) bool { return target == ErrGate }
+
+// CheckFailed says whether the version's self-check has failed.
+func (v ModelVersion) CheckFailed() bool {
+	var check struct {
+		Verdict string `json:"verdict"`
+	}
+	return len(v.Check) > 0 && json.Unmarshal(v.Check, &check) == nil && check.Verdict == "fail"
+}
 
 // Gatekeeping keeps the rules of aliases.
 type Gatekeeping interface {

@@ -159,7 +159,8 @@ type Models interface {
 	// numbering it. The same SHA-256 under the same model returns the version
 	// that has it, with ErrExists.
 	AddModelVersion(ctx context.Context, m Model, v ModelVersion) (ModelVersion, error)
-	// ModelVersion with version 0 means the newest.
+	// ModelVersion with version 0 means the newest of those whose self-check has not
+	// failed; the newest of all where none is such.
 	ModelVersion(ctx context.Context, model string, version int) (ModelVersion, error)
 	ListModels(ctx context.Context) ([]Model, error) // by name, each with its versions, newest first
 	// DeleteModelVersion returns ErrInUse while a running model names it, or names
@@ -171,10 +172,14 @@ type Models interface {
 // is a revision that stays readable.
 type RunningModels interface {
 	// PutRunningModel writes the record of a client (CameraID "") or of one of its
-	// cameras when the stored revision is still expect (0: there is none yet).
+	// cameras when the stored revision is still expect: 0, or that of the removal,
+	// where there is none.
 	PutRunningModel(ctx context.Context, r RunningModel, expect int64) (RunningModel, error)
 	RunningModel(ctx context.Context, clientID, cameraID string) (RunningModel, error)
 	ListRunningModels(ctx context.Context) ([]RunningModel, error)
+	// RunningModelRevision is the newest revision, that of a removal included; 0
+	// when there never was a record.
+	RunningModelRevision(ctx context.Context, clientID, cameraID string) (int64, error)
 	// DeleteRunningModel makes a client or a camera fall back to the level above.
 	// That is a revision too, which is returned.
 	DeleteRunningModel(ctx context.Context, clientID, cameraID string, expect int64, a Author) (RunningModel, error)

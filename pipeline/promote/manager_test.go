@@ -95,7 +95,7 @@ func (w *world) assigned(camera string) (detect.Ref, string) {
 		r.Version = v.Version
 	}
 	if r.Version == 0 {
-		r.Version = 3 // the newest
+		r.Version = 2 // the newest whose self-check has not failed
 	}
 	return detect.Ref{Model: r.Model, Version: r.Version}, w.trouble[camera]
 }
@@ -389,21 +389,21 @@ func TestRollsBackFromEverywhere(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	r := request() // the client has no record: it runs the default model
-	r.Version, r.Canary, r.Cameras = 2, true, nil
+	r.Version, r.Canary, r.Cameras = 1, true, nil
 	w.pass(2*time.Minute, usual)
 	p, err := w.Start(ctx, r)
 	require.NoError(t, err)
-	require.Equal(t, 3, p.ChampionVersion, "the newest")
+	require.Equal(t, 2, p.ChampionVersion, "the newest that has not failed its self-check")
 	require.Len(t, p.Cameras, 3)
 	p, err = w.Promote(ctx, p.ID, "ann", "", false)
 	require.NoError(t, err)
-	require.Equal(t, 2, w.running("site-b").Version)
-	changed, err := w.records.PutRunningModel(ctx, store.RunningModel{ClientID: "site", CameraID: "site-c", Model: "yard", Version: 2, DetectFPS: 1}, 0)
+	require.Equal(t, 1, w.running("site-b").Version)
+	changed, err := w.records.PutRunningModel(ctx, store.RunningModel{ClientID: "site", CameraID: "site-c", Model: "yard", Version: 1, DetectFPS: 1}, 0)
 	require.NoError(t, err)
 	for range 20 {
 		w.pass(5*time.Second, func(camera string, ref detect.Ref) bus.Inference {
 			i := usual(camera, ref)
-			if ref.Version == 2 {
+			if ref.Version == 1 {
 				i.Error, i.NotFinite = "model output is not finite", true
 			}
 			return i

@@ -92,7 +92,10 @@ func noteMove(ctx context.Context, tx *sql.Tx, m store.AliasMove) error {
 
 // AliasVersion implements store.Registry.
 func (s *Store) AliasVersion(ctx context.Context, model, alias string) (store.ModelVersion, error) {
-	return aliasVersion(ctx, s.r, model, alias)
+	if alias == "" { // which stands for the newest version in what is held
+		return aliasVersion(ctx, s.r, model, alias)
+	}
+	return s.version(wanted{model: model, alias: alias}, func() (store.ModelVersion, error) { return aliasVersion(ctx, s.r, model, alias) })
 }
 
 func aliasVersion(ctx context.Context, q querier, model, alias string) (store.ModelVersion, error) {

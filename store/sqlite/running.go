@@ -99,7 +99,13 @@ func (s *Store) PutRunningModel(ctx context.Context, r store.RunningModel, expec
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if err := checkRevision(what, expect, old.Revision); err != nil {
+		now := old.Revision
+		if now == 0 && expect > 0 { // based on the removal
+			if now, err = lastRevision(ctx, tx, r.ClientID, r.CameraID); err != nil {
+				return err
+			}
+		}
+		if err := checkRevision(what, expect, now); err != nil {
 			return err
 		}
 		r.Deleted = false
@@ -111,14 +117,37 @@ func (s *Store) PutRunningModel(ctx context.Context, r store.RunningModel, expec
 	return r, nil
 }
 
-// RunningModel implements store.RunningModels.
+// RunningModel implements store.RunningModels, from memory.
 func (s *Store) RunningModel(ctx context.Context, clientID, cameraID string) (store.RunningModel, error) {
-	return getRunning(ctx, s.r, clientID, cameraID)
+	all, err := s.runningModels(ctx)
+	if err != nil {
+		return store.RunningModel{}, err
+	}
+	i := slices.IndexFunc(all, func(r store.RunningModel) bool { return r.ClientID == clientID && r.CameraID == cameraID })
+	if i < 0 {
+		return store.RunningModel{}, notFound(runningNamed(clientID, cameraID))
+	}
+	return all[i], nil
 }
 
-// ListRunningModels implements store.RunningModels: by client, its own record first.
+// ListRunningModels implements store.RunningModels, from memory: by client, its own
+// record first.
 func (s *Store) ListRunningModels(ctx context.Context) ([]store.RunningModel, error) {
-	return list(ctx, s.r, scanRunning, "running models", selectRunning+` ORDER BY client_id, camera_id`)
+	return s.runningModels(ctx)
+}
+
+// RunningModelRevision implements store.RunningModels.
+func (s *Store) RunningModelRevision(ctx context.Context, clientID, cameraID string) (int64, error) {
+	return lastRevision(ctx, s.r, clientID, cameraID)
+}
+
+func lastRevision(ctx context.Context, q querier, clientID, cameraID string) (n int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT coalesce(max(revision), 0) FROM running_model_revisions WHERE client_id = ? AND camera_id = ?`,
+		clientID, cameraID).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("read revision of %s: %w", runningNamed(clientID, cameraID), err)
+	}
+	return n, nil
 }
 
 // DeleteRunningModel implements store.RunningModels.
@@ -169,11 +198,11 @@ func (s *Store) putRunning(ctx context.Context, tx *sql.Tx, r *store.RunningMode
 		return err
 	}
 	r.UpdatedAt = s.time()
-	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(revision), 0) + 1 FROM running_model_revisions WHERE client_id = ? AND camera_id = ?`,
-		r.ClientID, r.CameraID).Scan(&r.Revision)
+	last, err := lastRevision(ctx, tx, r.ClientID, r.CameraID)
 	if err != nil {
 		return err
 	}
+	r.Revision = last + 1
 	values = append(values, r.Revision, micros(r.UpdatedAt), r.UpdatedBy, r.Reason)
 	_, err = tx.ExecContext(ctx, `INSERT INTO running_model_revisions (`+runningColumns+`, updated_us, updated_by, reason, deleted)
 		VALUES (`+runningMarks+`, ?)`, append(slices.Clip(values), r.Deleted)...)

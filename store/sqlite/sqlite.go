@@ -34,6 +34,7 @@ type Store struct {
 	w     *sql.DB // one connection, the only one that writes
 	r     *sql.DB // query-only connections
 	group group   // small changes that are committed together
+	memo  memo    // what was read last of what runs where
 	log   *slog.Logger
 	now   func() time.Time
 }
@@ -197,6 +198,8 @@ func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) err
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+	s.memo.begin()
+	defer s.memo.end() // after tx.end
 	defer tx.end()
 	if err := fn(tx.Tx); err != nil {
 		if known(err) {

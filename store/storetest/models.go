@@ -175,6 +175,33 @@ func modelsInUse(t *testing.T, s store.Records) {
 	require.NoError(t, s.DeleteModelVersion(ctx, "m", 3))
 }
 
+// newestSound: the newest version is one whose self-check has not failed.
+func newestSound(t *testing.T, s store.Records) {
+	ctx := t.Context()
+	add := func(sha, check string) {
+		_, err := s.AddModelVersion(ctx, store.Model{Name: "m"}, store.ModelVersion{SHA256: sha, Contract: []byte(`{}`), Check: []byte(check)})
+		require.NoError(t, err)
+	}
+	newest := func() int {
+		v, err := s.ModelVersion(ctx, "m", 0)
+		require.NoError(t, err)
+		return v.Version
+	}
+	add("aa", `{"verdict":"fail"}`)
+	require.Equal(t, 1, newest(), "there is no other")
+	add("bb", `{"verdict":"doubt"}`)
+	require.Equal(t, 2, newest())
+	add("cc", `{"verdict":"fail"}`)
+	require.Equal(t, 2, newest())
+	v, err := s.ModelVersion(ctx, "m", 3)
+	require.NoError(t, err)
+	require.True(t, v.CheckFailed())
+	add("dd", ``)
+	require.Equal(t, 4, newest())
+	require.NoError(t, s.DeleteModelVersion(ctx, "m", 4))
+	require.Equal(t, 2, newest())
+}
+
 func runningModels(t *testing.T, s store.Records) {
 	ctx := t.Context()
 	addClient(t, s, "a")
@@ -223,9 +250,12 @@ func runningModels(t *testing.T, s store.Records) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 	_, err = s.DeleteRunningModel(ctx, "a", "", store.AnyRevision, author())
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = s.PutRunningModel(ctx, of, 3)
-	requireRevision(t, err, 3, 0)
-	fourth, err := s.PutRunningModel(ctx, of, 0)
+	last, err := s.RunningModelRevision(ctx, "a", "")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, last, "that of the removal")
+	_, err = s.PutRunningModel(ctx, of, 2)
+	requireRevision(t, err, 2, 3)
+	fourth, err := s.PutRunningModel(ctx, of, 3)
 	require.NoError(t, err)
 	require.EqualValues(t, 4, fourth.Revision, "numbers go on after a delete")
 
@@ -234,6 +264,13 @@ func runningModels(t *testing.T, s store.Records) {
 	require.Len(t, history, 4)
 	require.Equal(t, []store.RunningModel{fourth, second, first}, []store.RunningModel{history[0], history[2], history[3]})
 	require.Equal(t, gone, history[1], "to delete is a revision with its own who and why")
+	_, err = s.DeleteRunningModel(ctx, "a", "", 4, author())
+	require.NoError(t, err)
+	_, err = s.PutRunningModel(ctx, of, 0)
+	require.NoError(t, err, "no record is still no record")
+	last, err = s.RunningModelRevision(ctx, "a", "none")
+	require.NoError(t, err)
+	require.Zero(t, last)
 	require.Equal(t, []any{true, int64(3), "ann", "because"}, []any{gone.Deleted, gone.Revision, gone.UpdatedBy, gone.Reason})
 	require.Equal(t, second.Model, gone.Model, "it says what was there before")
 }

@@ -49,6 +49,7 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"zone map race":            zoneMapRace,
 		"zone counts":              zoneCounts,
 		"baselines":                baselines,
+		"the newest sound version": newestSound,
 		"measurements":             measurements,
 		"gates":                    gates,
 		"promotions":               promotions,

@@ -64,6 +64,7 @@ type RunningModelChange struct {
 	DetectFPS float64            `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second; 0 takes the camera's."`
 	FastFPS   float64            `json:"fast_fps,omitempty" minimum:"0" maximum:"60" example:"10" doc:"Detections per second at most while objects move fast; 0 takes that of the settings."`
 	Provider  string             `json:"provider,omitempty" maxLength:"100" example:"cpu" doc:"Execution providers to try, as in detect.provider; empty takes that of the settings. Another one opens the model a second time."`
+	Force     bool               `json:"force,omitempty" doc:"Also a version, named by its number, whose self-check has failed; needs a reason."`
 	Reason    string             `json:"reason,omitempty" maxLength:"500" doc:"Why, for the history."`
 }
 
@@ -143,10 +144,10 @@ func (s *server) routeRunningModels() {
 func (s *server) runningOperations(path, level, what string) (ops struct{ get, put, remove, history huma.Operation }) {
 	const tag = "Running models"
 	ops.get = operation(http.MethodGet, path, "get-running-model-of-"+level, tag, "Get what a "+level+" runs",
-		"The model that "+what+". Where no record is set the answer has revision 0, and effective tells what runs.", 404)
-	ops.put = s.revisable(operation(http.MethodPut, path, "set-running-model-of-"+level, tag, "Set what a "+level+" runs",
+		"The model that "+what+". Where no record is set the answer has revision 0, or that of the removal with deleted, and effective tells what runs.", 404)
+	ops.put = s.gated(s.revisable(operation(http.MethodPut, path, "set-running-model-of-"+level, tag, "Set what a "+level+" runs",
 		"Sets the model that "+what+". It takes effect within a second, without a restart. 412 when If-Match names another revision "+
-			"than the stored one, with the stored record; 428 without If-Match.", 400, 404, 413, 428))
+			"than the stored one, with the stored record; 428 without If-Match. 409 for a version whose self-check has failed, without force.", 400, 404, 413, 428)))
 	ops.remove = s.revisable(operation(http.MethodDelete, path, "delete-running-model-of-"+level, tag, "Unset what a "+level+" runs",
 		"Removes the record, so that the level above decides.", 404, 428))
 	ops.history = operation(http.MethodGet, path+"/revisions", "list-running-model-revisions-of-"+level, tag, "List what a "+level+" ran",
@@ -172,12 +173,14 @@ func (s *server) listRunningModels(ctx context.Context, in *struct{ Page }) (*li
 }
 
 func (s *server) getRunningModel(ctx context.Context, a at) (*revised[RunningModel], error) {
-	if err := s.exists(ctx, a); err != nil {
-		return nil, err
-	}
 	r, err := s.runningModel(ctx, a)
 	if err != nil {
 		return nil, s.fail(ctx, err)
+	}
+	if r.Revision == 0 || r.Deleted { // a record's client and camera are there
+		if err := s.exists(ctx, a); err != nil {
+			return nil, err
+		}
 	}
 	return &revised[RunningModel]{ETag: etag(r.Revision), Body: r}, nil
 }
@@ -190,7 +193,7 @@ func (s *server) putRunningModel(ctx context.Context, a at, ifMatch string, b Ru
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.put(ctx, newRecord(a, b, author), expect)
+	r, err := s.put(ctx, newRecord(a, b, author), expect, b.Force)
 	if err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
 	}
@@ -209,8 +212,12 @@ func (s *server) written(ctx context.Context, r store.RunningModel) (*revised[Ru
 }
 
 // put checks a record and stores it.
-func (s *server) put(ctx context.Context, r store.RunningModel, expect int64) (store.RunningModel, error) {
-	if err := s.checkRunning(ctx, r); err != nil {
+func (s *server) put(ctx context.Context, r store.RunningModel, expect int64, force bool) (store.RunningModel, error) {
+	v, err := s.checkRunning(ctx, r)
+	if err != nil {
+		return r, err
+	}
+	if r.Reason, err = s.mayRun(ctx, r, v, force); err != nil {
 		return r, err
 	}
 	return s.Records.PutRunningModel(ctx, r, expect)
@@ -281,17 +288,21 @@ func (s *server) version(ctx context.Context, model string, version int, alias s
 	return s.Records.ModelVersion(ctx, model, version)
 }
 
-// runningModel returns the record in its JSON form, at revision 0 when there is none.
+// runningModel returns the record in its JSON form; where there is none it has
+// revision 0, or that of its removal.
 func (s *server) runningModel(ctx context.Context, a at) (RunningModel, error) {
 	records, err := s.Records.ListRunningModels(ctx)
 	if err != nil {
 		return RunningModel{}, err
 	}
-	r, err := s.Records.RunningModel(ctx, a.client, a.camera)
-	if errors.Is(err, store.ErrNotFound) {
-		r, err = store.RunningModel{ClientID: a.client, CameraID: a.camera}, nil
+	r := store.RunningModel{ClientID: a.client, CameraID: a.camera}
+	if i := slices.IndexFunc(records, func(r store.RunningModel) bool { return r.ClientID == a.client && r.CameraID == a.camera }); i >= 0 {
+		r = records[i]
+	} else if r.Revision, err = s.Records.RunningModelRevision(ctx, a.client, a.camera); err != nil {
+		return RunningModel{}, err
 	}
-	return s.newRunningModel(ctx, records, r), err
+	r.Deleted = r.Model == "" && r.Revision > 0
+	return s.newRunningModel(ctx, records, r), nil
 }
 
 // effective is the record that decides for a camera, or for a client's cameras

@@ -112,13 +112,16 @@ func TestOldRevisionsComeBack(t *testing.T) {
 		}
 		restore("1", `{}`, "*", 428)
 		restore("9", `{}`, `"0"`, 404)
-		require.EqualValues(t, 0, restore("1", `{}`, `"2"`, 412).get("current.revision"))
-		a := restore("1", `{"reason":"the deletion was wrong"}`, `"0"`, 200)
+		a := restore("1", `{}`, `"2"`, 412)
+		require.Equal(t, []any{3.0, true}, []any{a.get("current.revision"), a.get("current.deleted")})
+		a = f.do("GET", at, "").want(200)
+		require.Equal(t, []any{3.0, true, "", `"3"`}, []any{a.get("revision"), a.get("deleted"), a.get("model"), a.Header().Get("ETag")})
+		a = restore("1", `{"reason":"the deletion was wrong"}`, `"3"`, 200)
 		require.Equal(t, []any{4.0, 1.0, "ann", "the deletion was wrong", map[string]any{"car": 0.6}},
 			[]any{a.get("revision"), a.get("version"), a.get("updated_by"), a.get("reason"), a.get("min_scores")})
 		require.Empty(t, diff("from=1&to=4"))
 		require.EqualValues(t, 5, restore("2", `{}`, `"4"`, 200).get("revision"))
-		require.EqualValues(t, 0, restore("3", `{"reason":"back to none"}`, `"5"`, 200).get("revision"), "taking up a removal removes")
+		require.Equal(t, true, restore("3", `{"reason":"back to none"}`, `"5"`, 200).get("deleted"), "taking up a removal removes")
 		a = f.do("GET", at+"/revisions", "").want(200)
 		require.Equal(t, []any{6.0, 5.0, 4.0, 3.0, 2.0, 1.0}, a.all("revision"))
 		require.Equal(t, []any{true, "back to none", "ann"}, []any{a.get("items.0.deleted"), a.get("items.0.reason"), a.get("items.0.updated_by")})
@@ -127,6 +130,30 @@ func TestOldRevisionsComeBack(t *testing.T) {
 	// What cannot run any more does not come back.
 	f.do("DELETE", "/models/yard/versions/1", "").want(204)
 	require.Equal(t, "body.version", f.do("POST", ofDoor+"/revisions/1/restore", `{}`, "If-Match", `"0"`).want(422).get("errors.0.location"))
+}
+
+// TestWhatFailedItsCheckRunsOnlyWhenForced: a version named by its number.
+func TestWhatFailedItsCheckRunsOnlyWhenForced(t *testing.T) {
+	f := withYard(t)
+	f.do("POST", "/models?name=yard", "ONNX checked", "Content-Type", "application/octet-stream").want(201)
+	a := f.do("PUT", ofDoor, `{"model":"yard","version":3}`, "If-Match", `"0"`).want(409)
+	require.Equal(t, "yard@3 may not run unless that is forced, with a reason: self-check: no failure is wanted, it is fail, red is blue", a.get("detail"))
+	require.Equal(t, "self-check", a.get("results.0.rule"))
+	require.Equal(t, "body.reason", f.do("PUT", ofDoor, `{"model":"yard","version":3,"force":true}`, "If-Match", `"0"`).want(422).get("errors.0.location"))
+	require.EqualValues(t, 0, f.do("GET", ofDoor, "").want(200).get("revision"))
+
+	a = f.do("PUT", ofDoor, `{"model":"yard","version":3,"force":true,"reason":"the picture is odd"}`, "If-Match", `"0"`).want(200)
+	require.Equal(t, "the picture is odd (forced, the self-check says: fail, red is blue)", a.get("reason"))
+	f.do("PUT", ofDoor, `{"model":"yard","version":3,"min_score":0.3}`, "If-Match", `"1"`).want(200)
+	f.do("PUT", ofDoor, `{"model":"yard","version":1}`, "If-Match", `"2"`).want(200)
+	f.do("POST", ofDoor+"/revisions/2/restore", `{}`, "If-Match", `"3"`).want(409)
+	f.do("POST", ofDoor+"/revisions/2/restore", `{"force":true,"reason":"it was right"}`, "If-Match", `"3"`).want(200)
+
+	a = f.do("PUT", ofClient, `{"model":"yard"}`, "If-Match", `"0"`).want(200)
+	require.EqualValues(t, 2, a.get("effective.version"), "the newest that has not failed")
+	f.do("PUT", "/models/yard/aliases/champion/rules", `{"rules":{"self_check":"any"}}`, "If-Match", `"0"`).want(200)
+	f.do("PUT", "/models/yard/aliases/champion", `{"version":3}`).want(200)
+	f.do("PUT", ofClient, `{"model":"yard","alias":"champion"}`, "If-Match", `"1"`).want(200) // as its rules allow
 }
 
 func TestRunningStates(t *testing.T) {

@@ -12,13 +12,45 @@ import (
 	"detectd/store"
 )
 
+// mayRun refuses a version whose self-check has failed and that the record names by
+// its number, unless that is forced with a reason: it returns the reason, for the
+// history, with what the check has found. The rules of an alias are the alias's own
+// matter; the newest version is always one that has not failed. What runs already
+// may go on with other settings.
+func (s *server) mayRun(ctx context.Context, r store.RunningModel, v store.ModelVersion, force bool) (reason string, err error) {
+	if r.Alias != "" || r.Version == 0 || !v.CheckFailed() {
+		return r.Reason, nil
+	}
+	old, err := s.Records.RunningModel(ctx, r.ClientID, r.CameraID)
+	if err == nil && old.Model == r.Model && old.Version == r.Version {
+		return r.Reason, nil
+	}
+	_, results, err := s.Aliases.Check(ctx, v.Model, "", v.Version) // as for an alias without rules
+	if err != nil {
+		return "", s.fail(ctx, err)
+	}
+	refused := &store.GateError{Model: v.Model, Version: v.Version, Run: true, Results: results}
+	switch {
+	case !force:
+		return "", s.failGate(ctx, refused)
+	case r.Reason == "":
+		return "", invalid("body.reason", "force needs a reason")
+	}
+	return r.Reason + " (forced, the self-check says: " + results[0].Measured + ")", nil
+}
+
 // checkRunning answers 422 when a running model cannot be meant: there is no such
-// model, it has no such classes, the camera has no such zones.
-func (s *server) checkRunning(ctx context.Context, r store.RunningModel) error {
+// model, it has no such classes, the camera has no such zones. It returns the version
+// that is meant now.
+func (s *server) checkRunning(ctx context.Context, r store.RunningModel) (store.ModelVersion, error) {
 	v, err := s.checkVersion(ctx, r)
 	if err != nil {
-		return err
+		return v, err
 	}
+	return v, s.checkSettings(ctx, r, v)
+}
+
+func (s *server) checkSettings(ctx context.Context, r store.RunningModel, v store.ModelVersion) error {
 	var c detect.Contract
 	if err := json.Unmarshal(v.Contract, &c); err != nil {
 		return s.fail(ctx, fmt.Errorf("read contract of model %s: %w", r.Model, err))

@@ -27,6 +27,7 @@ type RevisionsCompared struct {
 
 // Restoring is why an old revision is taken up again.
 type Restoring struct {
+	Force  bool   `json:"force,omitempty" doc:"Also a version whose self-check has failed; needs a reason."`
 	Reason string `json:"reason,omitempty" maxLength:"500" example:"too many false alarms" doc:"Why, for the history."`
 }
 
@@ -52,7 +53,7 @@ func (s *server) routeRunningHistory() {
 		Body Restoring
 	},
 	) (*revised[RunningModel], error) {
-		return s.restoreRevision(ctx, in.at(), in.Revision, in.IfMatch, in.by(in.Body.Reason))
+		return s.restoreRevision(ctx, in.at(), in.Revision, in.IfMatch, in.by(in.Body.Reason), in.Body.Force)
 	})
 	camera := s.historyOperations("/running-models/{client_id}/cameras/{camera_id}", "camera")
 	huma.Register(s.huma, camera.diff, func(ctx context.Context, in *struct {
@@ -70,7 +71,7 @@ func (s *server) routeRunningHistory() {
 		Body Restoring
 	},
 	) (*revised[RunningModel], error) {
-		return s.restoreRevision(ctx, in.at(), in.Revision, in.IfMatch, in.by(in.Body.Reason))
+		return s.restoreRevision(ctx, in.at(), in.Revision, in.IfMatch, in.by(in.Body.Reason), in.Body.Force)
 	})
 }
 
@@ -78,9 +79,9 @@ func (s *server) historyOperations(path, level string) (ops struct{ diff, restor
 	const tag = "Running models"
 	ops.diff = operation(http.MethodGet, path+"/diff", "compare-running-model-revisions-of-"+level, tag, "Compare two revisions of what a "+level+" ran",
 		"What differs between two revisions of the record, by setting.", 404)
-	ops.restore = s.revisable(operation(http.MethodPost, path+"/revisions/{revision}/restore", "restore-running-model-of-"+level, tag,
+	ops.restore = s.gated(s.revisable(operation(http.MethodPost, path+"/revisions/{revision}/restore", "restore-running-model-of-"+level, tag,
 		"Take up an old revision of what a "+level+" ran", "Makes a new revision that says what an old one said. Where that one removed the record, "+
-			"this does too. 422 when the model of it is gone; 412 as for setting it.", 404, 428))
+			"this does too. 422 when the model of it is gone; 409 and 412 as for setting it.", 404, 428)))
 	return ops
 }
 
@@ -165,7 +166,7 @@ func settingFacts(r store.RunningModel) (map[string]string, error) {
 	return out, nil
 }
 
-func (s *server) restoreRevision(ctx context.Context, a at, number int64, ifMatch string, author store.Author) (*revised[RunningModel], error) {
+func (s *server) restoreRevision(ctx context.Context, a at, number int64, ifMatch string, author store.Author, force bool) (*revised[RunningModel], error) {
 	if err := s.exists(ctx, a); err != nil {
 		return nil, err
 	}
@@ -184,7 +185,7 @@ func (s *server) restoreRevision(ctx context.Context, a at, number int64, ifMatc
 		return s.getRunningModel(ctx, a)
 	}
 	old.UpdatedBy, old.Reason = author.By, author.Why
-	r, err := s.put(ctx, old, expect)
+	r, err := s.put(ctx, old, expect, force)
 	if err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.runningModel(ctx, a) })
 	}

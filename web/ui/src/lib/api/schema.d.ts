@@ -1186,12 +1186,12 @@ export interface paths {
         };
         /**
          * Get what a client runs
-         * @description The model that a client's cameras run unless they have their own record. Where no record is set the answer has revision 0, and effective tells what runs.
+         * @description The model that a client's cameras run unless they have their own record. Where no record is set the answer has revision 0, or that of the removal with deleted, and effective tells what runs.
          */
         get: operations["get-running-model-of-client"];
         /**
          * Set what a client runs
-         * @description Sets the model that a client's cameras run unless they have their own record. It takes effect within a second, without a restart. 412 when If-Match names another revision than the stored one, with the stored record; 428 without If-Match.
+         * @description Sets the model that a client's cameras run unless they have their own record. It takes effect within a second, without a restart. 412 when If-Match names another revision than the stored one, with the stored record; 428 without If-Match. 409 for a version whose self-check has failed, without force.
          */
         put: operations["set-running-model-of-client"];
         post?: never;
@@ -1214,12 +1214,12 @@ export interface paths {
         };
         /**
          * Get what a camera runs
-         * @description The model that one camera runs. Where no record is set the answer has revision 0, and effective tells what runs.
+         * @description The model that one camera runs. Where no record is set the answer has revision 0, or that of the removal with deleted, and effective tells what runs.
          */
         get: operations["get-running-model-of-camera"];
         /**
          * Set what a camera runs
-         * @description Sets the model that one camera runs. It takes effect within a second, without a restart. 412 when If-Match names another revision than the stored one, with the stored record; 428 without If-Match.
+         * @description Sets the model that one camera runs. It takes effect within a second, without a restart. 412 when If-Match names another revision than the stored one, with the stored record; 428 without If-Match. 409 for a version whose self-check has failed, without force.
          */
         put: operations["set-running-model-of-camera"];
         post?: never;
@@ -1284,7 +1284,7 @@ export interface paths {
         put?: never;
         /**
          * Take up an old revision of what a camera ran
-         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 412 as for setting it.
+         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 409 and 412 as for setting it.
          */
         post: operations["restore-running-model-of-camera"];
         delete?: never;
@@ -1344,7 +1344,7 @@ export interface paths {
         put?: never;
         /**
          * Take up an old revision of what a client ran
-         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 412 as for setting it.
+         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 409 and 412 as for setting it.
          */
         post: operations["restore-running-model-of-client"];
         delete?: never;
@@ -3871,6 +3871,8 @@ export interface components {
             start: string;
         };
         Restoring: {
+            /** @description Also a version whose self-check has failed; needs a reason. */
+            force?: boolean;
             /**
              * @description Why, for the history.
              * @example too many false alarms
@@ -4148,6 +4150,8 @@ export interface components {
              * @example 10
              */
             fast_fps?: number;
+            /** @description Also a version, named by its number, whose self-check has failed; needs a reason. */
+            force?: boolean;
             /**
              * Format: double
              * @description Least score of the objects wanted; 0 takes the model's default.
@@ -9552,6 +9556,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
                 headers: {
@@ -9775,6 +9788,15 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
                 };
             };
             /** @description Precondition Failed */
@@ -10053,6 +10075,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
                 headers: {
@@ -10236,6 +10267,15 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
                 };
             };
             /** @description Precondition Failed */
