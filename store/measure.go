@@ -50,8 +50,14 @@ type Measurements interface {
 	AddMeasurement(ctx context.Context, m Measurement) (Measurement, error)
 	// ListMeasurements lists all of a version, the newest first.
 	ListMeasurements(ctx context.Context, model string, version int) ([]Measurement, error)
-	// NewestMeasurements lists, of all versions of the models, the newest accuracy
-	// on each data set and the newest speed on each machine: by model, the newest
-	// version and then the newest measurement first.
-	NewestMeasurements(ctx context.Context, models ...string) ([]Measurement, error)
+	// NewestMeasurements lists, of the versions, the newest accuracy on each data set
+	// and the newest speed on each machine: by model, the newest version and then the
+	// newest measurement first.
+	NewestMeasurements(ctx context.Context, versions ...VersionKey) ([]Measurement, error)
+}
+
+// VersionKey names one version of one model.
+type VersionKey struct {
+	Model   string
+	Version int
 }

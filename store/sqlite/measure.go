@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"detectd/store"
 )
@@ -61,17 +60,19 @@ func (s *Store) ListMeasurements(ctx context.Context, model string, version int)
 }
 
 // NewestMeasurements implements store.Measurements.
-func (s *Store) NewestMeasurements(ctx context.Context, models ...string) ([]store.Measurement, error) {
-	if len(models) == 0 {
+func (s *Store) NewestMeasurements(ctx context.Context, versions ...store.VersionKey) ([]store.Measurement, error) {
+	if len(versions) == 0 {
 		return []store.Measurement{}, nil
 	}
-	args := make([]any, len(models))
-	for i, name := range models {
-		args[i] = name
+	asked, err := marshal(versions)
+	if err != nil {
+		return nil, err
 	}
-	return list(ctx, s.r, scanMeasurement, "measurements", selectMeasurements+` WHERE id IN (SELECT max(id) FROM model_measurements
-		WHERE model IN (?`+strings.Repeat(", ?", len(models)-1)+`) GROUP BY model, version, kind, dataset, CASE kind WHEN 'speed' THEN machine END)
-		ORDER BY model, version DESC, id DESC`, args...)
+	// A cross join is read from left to right: each version asked for is one seek in the index.
+	return list(ctx, s.r, scanMeasurement, "measurements", selectMeasurements+` WHERE id IN (SELECT max(m.id)
+		FROM json_each(?) v CROSS JOIN model_measurements m ON m.model = v.value ->> 'Model' AND m.version = v.value ->> 'Version'
+		GROUP BY m.model, m.version, m.kind, m.dataset, CASE m.kind WHEN 'speed' THEN m.machine END)
+		ORDER BY model, version DESC, id DESC`, asked)
 }
 
 const selectGates = `SELECT model, alias, rules, revision, updated_us, updated_by, reason FROM alias_gates`

@@ -125,19 +125,19 @@ func (s *server) measureSpeed(ctx context.Context, in *VersionPath) (*answered[M
 	return &answered[Measurement]{Body: newMeasurement(m)}, nil
 }
 
-// measured returns the newest measurements of the versions of models.
-func (s *server) measured(ctx context.Context, models ...store.Model) (map[versionKey][]Measurement, error) {
-	names := make([]string, len(models))
-	for i, m := range models {
-		names[i] = m.Name
+// measured returns the newest measurements of versions.
+func (s *server) measured(ctx context.Context, versions ...store.ModelVersion) (map[store.VersionKey][]Measurement, error) {
+	keys := make([]store.VersionKey, len(versions))
+	for i, v := range versions {
+		keys[i] = store.VersionKey{Model: v.Model, Version: v.Version}
 	}
-	list, err := s.Records.NewestMeasurements(ctx, names...)
+	list, err := s.Records.NewestMeasurements(ctx, keys...)
 	if err != nil {
 		return nil, err
 	}
-	out := map[versionKey][]Measurement{}
+	out := map[store.VersionKey][]Measurement{}
 	for _, m := range list {
-		key := versionKey{m.Model, m.Version}
+		key := store.VersionKey{Model: m.Model, Version: m.Version}
 		out[key] = append(out[key], newMeasurement(m))
 	}
 	return out, nil

@@ -110,16 +110,18 @@ func (s *server) listModels(ctx context.Context, in *struct {
 		return nil, s.fail(ctx, err)
 	}
 	models, next := firstOf(models, in.Page, func(m store.Model) string { return m.Name })
+	var versions []store.ModelVersion
 	for i, m := range models {
 		if models[i].Versions, err = s.versions(ctx, m.Name, math.MaxInt32, listedVersions); err != nil {
 			return nil, s.fail(ctx, err)
 		}
+		versions = append(versions, models[i].Versions...)
 	}
 	running, err := s.running(ctx)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	measured, err := s.measured(ctx, models...)
+	measured, err := s.measured(ctx, versions...)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -153,7 +155,7 @@ func (s *server) listVersions(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	measured, err := s.measured(ctx, store.Model{Name: in.ModelName})
+	measured, err := s.measured(ctx, rows...)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -244,18 +246,12 @@ func (s *server) model(ctx context.Context, name string) (Model, error) {
 	if err != nil {
 		return Model{}, err
 	}
-	measured, err := s.measured(ctx, m)
+	measured, err := s.measured(ctx, m.Versions...)
 	return newModel(m, running, measured), err
 }
 
-// versionKey names one version of one model.
-type versionKey struct {
-	model   string
-	version int
-}
-
 // running tells for each model version on which cameras it is set to run.
-func (s *server) running(ctx context.Context) (map[versionKey][]string, error) {
+func (s *server) running(ctx context.Context) (map[store.VersionKey][]string, error) {
 	records, err := s.Records.ListRunningModels(ctx)
 	if err != nil {
 		return nil, err
@@ -266,7 +262,7 @@ func (s *server) running(ctx context.Context) (map[versionKey][]string, error) {
 	}
 	// The versions that models without one, or with an alias, stand for.
 	resolved := map[detect.Ref]int{}
-	out := map[versionKey][]string{}
+	out := map[store.VersionKey][]string{}
 	for _, c := range cameras {
 		e := s.effective(records, c.ClientID, c.ID)
 		if e.Alias != "" || e.Version == 0 {
@@ -280,13 +276,13 @@ func (s *server) running(ctx context.Context) (map[versionKey][]string, error) {
 			}
 			e.Version = resolved[ref]
 		}
-		key := versionKey{e.Model, e.Version}
+		key := store.VersionKey{Model: e.Model, Version: e.Version}
 		out[key] = append(out[key], c.ClientID+"/"+c.ID)
 	}
 	return out, nil
 }
 
-func newModel(m store.Model, running map[versionKey][]string, measured map[versionKey][]Measurement) Model {
+func newModel(m store.Model, running map[store.VersionKey][]string, measured map[store.VersionKey][]Measurement) Model {
 	out := Model{
 		Name: m.Name, Description: m.Description, Label: m.Label, Revision: m.Revision, CreatedAt: Time{m.CreatedAt},
 		Aliases: filled(m.Aliases), Tags: filled(m.Tags), Count: m.Count, Versions: make([]ModelVersion, 0, len(m.Versions)),
@@ -297,14 +293,14 @@ func newModel(m store.Model, running map[versionKey][]string, measured map[versi
 	return out
 }
 
-func newModelVersion(v store.ModelVersion, running map[versionKey][]string, measured map[versionKey][]Measurement) ModelVersion {
+func newModelVersion(v store.ModelVersion, running map[store.VersionKey][]string, measured map[store.VersionKey][]Measurement) ModelVersion {
 	var c detect.Contract
 	_ = json.Unmarshal(v.Contract, &c) // written by this program; an unreadable one shows as empty
 	return ModelVersion{
 		Version: v.Version, SHA256: v.SHA256, Bytes: v.Size, Family: v.Family, Licence: v.Licence, Source: v.Source,
 		Labels: append([]string{}, c.Labels...), CreatedAt: Time{v.CreatedAt},
-		Lineage: newLineage(v), Check: newModelCheck(v), Running: append([]string{}, running[versionKey{v.Model, v.Version}]...),
-		Measured:    append([]Measurement{}, measured[versionKey{v.Model, v.Version}]...),
+		Lineage: newLineage(v), Check: newModelCheck(v), Running: append([]string{}, running[store.VersionKey{Model: v.Model, Version: v.Version}]...),
+		Measured:    append([]Measurement{}, measured[store.VersionKey{Model: v.Model, Version: v.Version}]...),
 		Description: v.Description, Aliases: append([]string{}, v.Aliases...), Tags: filled(v.Tags),
 		Input: ModelInput{
 			Width: c.Input.Width, Height: c.Input.Height, Layout: string(c.Input.Layout),
