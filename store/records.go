@@ -76,6 +76,7 @@ type ModelVersion struct {
 	Lineage   json.RawMessage // detect.Lineage: what it was derived from; nil for a file of its own
 	Check     json.RawMessage // model.Report: what its self-check found; nil when there was none
 	Overlay   string          // blob of the self-check's picture, a JPEG; "" when there is none
+	CheckedAt time.Time       // when the self-check was made, which can be repeated; zero when there was none
 	CreatedAt time.Time
 
 	Description string

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"time"
@@ -19,6 +20,10 @@ type Registry interface {
 	ChangeModel(ctx context.Context, name string, c ModelChange, expect int64) (Model, error)
 	// ChangeVersion applies a change; Label of it is not used.
 	ChangeVersion(ctx context.Context, model string, version int, c ModelChange) (ModelVersion, error)
+	// SetModelCheck replaces the self-check of a version: report, the blob of its
+	// picture ("" for none) and its time, which is now. It returns the version, and
+	// the blob that the record named before.
+	SetModelCheck(ctx context.Context, model string, version int, report json.RawMessage, overlay string) (v ModelVersion, before string, err error)
 	// DeleteModel deletes a model with all its versions and returns the blobs they
 	// named. ErrInUse while one of them runs anywhere.
 	DeleteModel(ctx context.Context, name string) (blobs []string, err error)
@@ -35,7 +40,8 @@ type Registry interface {
 	// AliasVersion returns the version that an alias names.
 	AliasVersion(ctx context.Context, model, alias string) (ModelVersion, error)
 	// SearchModels finds models, without their versions. Fields: name, label,
-	// created, updated, versions (how many there are); tag (with a key); of any of
+	// created, updated, versions (how many there are), empty (1 without
+	// any, else 0); tag (with a key); of any of
 	// their versions alias, family and licence; and text, which is all of these in a row.
 	SearchModels(ctx context.Context, q Search) ([]Model, error)
 	// SearchVersions finds versions. Fields: name (the model's), label, version,

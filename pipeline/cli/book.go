@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"detectd/detect"
+	"detectd/detect/model"
 	"detectd/detect/ort"
 	"detectd/pipeline"
 	"detectd/pipeline/daemon"
@@ -112,6 +113,12 @@ func (b *folderBook) File(ctx context.Context, ref detect.Ref) (store.ModelVersi
 // Runtime implements modelBook.
 func (b *folderBook) Runtime() (*ort.Runtime, error) { return b.runtime, nil }
 
+// Recheck implements modelBook.
+func (b *folderBook) Recheck(ctx context.Context, v store.ModelVersion, d detect.Detector) (model.Report, error) {
+	_, r, err := b.Registry.Recheck(ctx, v, d)
+	return r, err
+}
+
 // Keep implements modelBook.
 func (b *folderBook) Keep(ctx context.Context, m store.Measurement) error {
 	_, err := b.records.AddMeasurement(ctx, m)
@@ -207,6 +214,12 @@ func (b *daemonBook) Remove(ctx context.Context, name string, version int) error
 // Measured implements modelBook. Reading beside the daemon is safe.
 func (b *daemonBook) Measured(ctx context.Context, name string, version int) ([]store.Measurement, error) {
 	return b.records.ListMeasurements(ctx, name, version)
+}
+
+// Recheck implements modelBook. The daemon makes the check itself: a verdict counts
+// for the rules of aliases, so it is not taken from others.
+func (b *daemonBook) Recheck(ctx context.Context, v store.ModelVersion, _ detect.Detector) (r model.Report, err error) {
+	return r, b.call(ctx, http.MethodPost, "/models/"+url.PathEscape(v.Model)+"/versions/"+strconv.Itoa(v.Version)+"/check", nil, &r)
 }
 
 // File implements modelBook. Reading beside the daemon is safe.

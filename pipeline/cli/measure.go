@@ -21,7 +21,6 @@ import (
 	"detectd/detect/provider"
 	"detectd/pipeline/bench/proc"
 	"detectd/pipeline/daemon"
-	"detectd/pipeline/modelcheck"
 	"detectd/store"
 )
 
@@ -39,8 +38,8 @@ type modelsMeasureCommand struct {
 // Help implements kong.HelpProvider.
 func (modelsMeasureCommand) Help() string {
 	return `Repeats the self-check of a version, measures the time of one call with one picture
-(median, p95, p99) and, with --coco, the twelve figures of COCO. Speed and accuracy are
-kept with the version: detectd models show, the page, and the rules of aliases have them.
+(median, p95, p99) and, with --coco, the twelve figures of COCO. All three are kept with
+the version, the self-check with its picture in place of the one before: detectd models show, the page, and the rules of aliases have them.
 Let the machine do nothing else meanwhile.`
 }
 
@@ -72,7 +71,7 @@ func (c modelsMeasureCommand) Run(ctx context.Context, e *env, parent *modelsCom
 			return err
 		}
 		defer func() { _ = d.Close() }()
-		if err := c.check(ctx, e, v, d); err != nil {
+		if err := c.check(ctx, e, b, v, d); err != nil {
 			return err
 		}
 		list := []store.Measurement{}
@@ -112,12 +111,8 @@ func sign(m *store.Measurement, v store.ModelVersion, d detect.Detector) {
 }
 
 // check repeats the self-check and tells what it comes to.
-func (modelsMeasureCommand) check(ctx context.Context, e *env, v store.ModelVersion, d detect.Detector) error {
-	video, err := daemon.DemoVideoFile()
-	if err != nil {
-		video = ""
-	}
-	r, _, err := modelcheck.Run(ctx, d, video)
+func (modelsMeasureCommand) check(ctx context.Context, e *env, b modelBook, v store.ModelVersion, d detect.Detector) error {
+	r, err := b.Recheck(ctx, v, d)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,9 @@ func TestModelsMeasure(t *testing.T) {
 	require.Contains(t, stdout, "speed     p50 ")
 	require.Contains(t, stdout, " on figures (2 pictures, ")
 
+	_, stdout, _ = command(t, "models", "--data", data, "show", "bright@1")
+	require.Regexp(t, `self-check +(pass|unsure|fail).*, made 20`, stdout, "the new version's check, which was stored without one")
+
 	code, stdout, stderr = command(t, "eval", "--data", data, "--model", "bright", "--annotations", filepath.Join(dir, "instances.json"),
 		"--images", filepath.Join(dir, "images"), "--store")
 	require.Zero(t, code, stderr)

@@ -55,6 +55,8 @@ type modelBook interface {
 	// Add also returns store.ErrExists with the version that has the same file.
 	Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error)
 	Remove(ctx context.Context, name string, version int) error
+	// Recheck repeats the self-check of a version, which d has open, and keeps it.
+	Recheck(ctx context.Context, v store.ModelVersion, d detect.Detector) (model.Report, error)
 	// Keep keeps a measurement with its version.
 	Keep(ctx context.Context, m store.Measurement) error
 	// Measured lists what was measured of a version, the newest first.
@@ -174,7 +176,11 @@ func checked(v store.ModelVersion) string {
 	if len(v.Check) == 0 || json.Unmarshal(v.Check, &r) != nil {
 		return ""
 	}
-	return strings.Join(append([]string{string(r.Verdict)}, append(r.Faults, r.Doubts...)...), "; ")
+	text := strings.Join(append([]string{string(r.Verdict)}, append(r.Faults, r.Doubts...)...), "; ")
+	if !v.CheckedAt.IsZero() {
+		text += ", made " + v.CheckedAt.Local().Format(time.DateTime)
+	}
+	return text
 }
 
 // reading says how the outputs are read, in the contract's own words.

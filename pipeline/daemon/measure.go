@@ -65,6 +65,23 @@ func (p modelPort) MeasureSpeed(ctx context.Context, name string, version int) (
 	return p.d.records.AddMeasurement(ctx, m)
 }
 
+// Recheck implements api.Models.
+func (p modelPort) Recheck(ctx context.Context, name string, version int) (store.ModelVersion, error) {
+	p.d.measuring.Lock()
+	defer p.d.measuring.Unlock()
+	v, err := p.d.records.ModelVersion(ctx, name, version)
+	if err != nil {
+		return v, err
+	}
+	d, err := p.d.registry.Load(ctx, v)
+	if err != nil {
+		return v, fmt.Errorf("load model %s@%d: %w", v.Model, v.Version, err)
+	}
+	defer func() { _ = d.Close() }()
+	v, _, err = p.d.registry.Recheck(ctx, v, d)
+	return v, err
+}
+
 // providerOf is what a loaded model runs on.
 func providerOf(d detect.Detector) string {
 	for {

@@ -181,6 +181,33 @@ func (r *Registry) addFile(ctx context.Context, m New, sha string, size int64) (
 	return v, err
 }
 
+// Recheck repeats the self-check of a version with a detector of it, and keeps
+// what comes out in place of what was known. After an error nothing is changed.
+func (r *Registry) Recheck(ctx context.Context, v store.ModelVersion, d detect.Detector) (store.ModelVersion, model.Report, error) {
+	if r.check == nil {
+		return v, model.Report{}, errors.New("check model: CheckWith was not called")
+	}
+	report, picture, err := r.check(ctx, d)
+	if err != nil {
+		return v, report, fmt.Errorf("%s@%d: %w", v.Model, v.Version, err)
+	}
+	text, err := json.Marshal(report)
+	if err != nil {
+		return v, report, fmt.Errorf("encode self-check: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sha, _, err := r.blobs.Put(ctx, bytes.NewReader(picture))
+	if err != nil {
+		return v, report, fmt.Errorf("store picture of the self-check: %w", err)
+	}
+	v, before, err := r.records.SetModelCheck(ctx, v.Model, v.Version, text, sha)
+	if err != nil {
+		return v, report, errors.Join(err, r.dropFile(context.WithoutCancel(ctx), sha))
+	}
+	return v, report, r.dropFile(ctx, before)
+}
+
 // examine looks at a stored file: in a process of its own, else in memory.
 func (r *Registry) examine(ctx context.Context, sha string, o model.Options) (e model.Examined, err error) {
 	file, size, err := r.blobs.Open(ctx, sha)

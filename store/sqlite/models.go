@@ -6,23 +6,27 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"detectd/store"
 )
 
-const selectVersions = `SELECT model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, created_us,
+const selectVersions = `SELECT model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, checked_us, created_us,
 	description, run_id, logged_model, stage, updated_us,
 	(SELECT json_group_array(alias) FROM model_aliases a WHERE a.model = v.model AND a.version = v.version),
 	(SELECT json_group_object(key, value) FROM model_tags t WHERE t.model = v.model AND t.version = v.version)
 	FROM model_versions v`
 
 func scanVersion(r row) (v store.ModelVersion, err error) {
-	var created, updated int64
+	var created, updated, checkedAt int64
 	var contract, lineage, check, aliases, tags string
-	err = r.Scan(&v.Model, &v.Version, &v.SHA256, &v.Size, &v.Family, &v.Licence, &v.Source, &contract, &lineage, &check, &v.Overlay, &created,
+	err = r.Scan(&v.Model, &v.Version, &v.SHA256, &v.Size, &v.Family, &v.Licence, &v.Source, &contract, &lineage, &check, &v.Overlay, &checkedAt, &created,
 		&v.Description, &v.RunID, &v.LoggedModel, &v.Stage, &updated, &aliases, &tags)
 	if err == nil {
 		err = errors.Join(unpack(aliases, &v.Aliases), unpack(tags, &v.Tags))
+	}
+	if checkedAt != 0 {
+		v.CheckedAt = timeOf(checkedAt)
 	}
 	v.Contract, v.Lineage, v.Check, v.CreatedAt, v.UpdatedAt = raw(contract), raw(lineage), raw(check), timeOf(created), timeOf(updated)
 	return v, err
@@ -62,7 +66,10 @@ func getVersion(ctx context.Context, q querier, model string, version int) (stor
 // replaces the one the model has.
 func (s *Store) AddModelVersion(ctx context.Context, m store.Model, v store.ModelVersion) (store.ModelVersion, error) {
 	v.Model, v.CreatedAt, v.Aliases = m.Name, s.time(), nil
-	v.UpdatedAt = v.CreatedAt
+	v.UpdatedAt, v.CheckedAt = v.CreatedAt, time.Time{}
+	if len(v.Check) > 0 {
+		v.CheckedAt = v.CreatedAt
+	}
 	err := s.write(ctx, "add version of "+versionNamed(m.Name, 0), func(tx *sql.Tx) error {
 		same, err := one(ctx, tx, scanVersion, "", selectVersions+` WHERE model = ? AND sha256 = ?`, m.Name, v.SHA256)
 		if err == nil {
@@ -82,10 +89,10 @@ func (s *Store) AddModelVersion(ctx context.Context, m store.Model, v store.Mode
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, created_us,
-			description, run_id, logged_model, stage, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err = tx.ExecContext(ctx, `INSERT INTO model_versions (model, version, sha256, size, family, licence, source, contract, lineage, self_check, overlay, checked_us, created_us,
+			description, run_id, logged_model, stage, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.Model, v.Version, v.SHA256, v.Size, v.Family, v.Licence, v.Source, string(v.Contract),
-			string(v.Lineage), string(v.Check), v.Overlay, micros(v.CreatedAt),
+			string(v.Lineage), string(v.Check), v.Overlay, checkTime(v), micros(v.CreatedAt),
 			v.Description, v.RunID, v.LoggedModel, v.Stage, micros(v.UpdatedAt))
 		if err != nil {
 			return err
@@ -96,6 +103,14 @@ func (s *Store) AddModelVersion(ctx context.Context, m store.Model, v store.Mode
 		return store.ModelVersion{}, err
 	}
 	return v, err
+}
+
+// checkTime is the time of a version's self-check as it is stored.
+func checkTime(v store.ModelVersion) int64 {
+	if v.CheckedAt.IsZero() {
+		return 0
+	}
+	return micros(v.CheckedAt)
 }
 
 // ModelVersion implements store.Models.

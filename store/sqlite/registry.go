@@ -3,8 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"detectd/store"
 )
@@ -125,6 +128,24 @@ func (s *Store) ChangeVersion(ctx context.Context, model string, version int, c 
 	return v, err
 }
 
+// SetModelCheck implements store.Registry.
+func (s *Store) SetModelCheck(ctx context.Context, model string, version int, report json.RawMessage, overlay string) (v store.ModelVersion, before string, err error) {
+	what := versionNamed(model, version)
+	err = s.write(ctx, "keep self-check of "+what, func(tx *sql.Tx) error {
+		if v, err = getVersion(ctx, tx, model, version); err != nil {
+			return err
+		}
+		before = v.Overlay
+		_, err = tx.ExecContext(ctx, `UPDATE model_versions SET self_check = ?3, overlay = ?4, checked_us = ?5 WHERE model = ?1 AND version = ?2`,
+			model, v.Version, string(report), overlay, micros(s.time()))
+		if err == nil {
+			v, err = getVersion(ctx, tx, model, v.Version)
+		}
+		return err
+	})
+	return v, before, err
+}
+
 func changeModelTags(ctx context.Context, tx *sql.Tx, model string, version int, c store.ModelChange) error {
 	for _, key := range c.RemoveTags {
 		done, err := tx.ExecContext(ctx, `DELETE FROM model_tags WHERE model = ? AND version = ? AND key = ?`, model, version, key)
@@ -184,6 +205,19 @@ func (s *Store) DeleteModel(ctx context.Context, name string) (blobs []string, e
 func (s *Store) SearchModels(ctx context.Context, q store.Search) ([]store.Model, error) {
 	f := filter{}
 	f.add(registered)
+	q.Terms = slices.Clone(q.Terms)
+	var words []string
+	q.Terms = slices.DeleteFunc(q.Terms, func(t store.Term) bool {
+		plain := t.Field == "text" && t.Op == "ILIKE"
+		if plain {
+			words, f.args = append(words, "t LIKE ?"), append(f.args, t.Value)
+		}
+		return plain
+	})
+	if len(words) > 0 {
+		// The limit has the text put together once for all words, not for each.
+		f.add("EXISTS (SELECT 1 FROM (SELECT " + modelText + " AS t LIMIT 1) WHERE " + strings.Join(words, " AND ") + ")")
+	}
 	return search(ctx, s.r, scanModel, "models", selectModels, "name", fields{
 		"name": "name", "label": "label", "created": "created_us / 1000", "updated": "updated_us / 1000",
 		"tag":      "(SELECT value FROM model_tags t WHERE t.model = name AND t.version = 0 AND t.key = ?)",
@@ -191,12 +225,16 @@ func (s *Store) SearchModels(ctx context.Context, q store.Search) ([]store.Model
 		"alias":    "name IN (SELECT model FROM model_aliases WHERE alias %s)",
 		"family":   "name IN (SELECT model FROM model_versions WHERE family %s)",
 		"licence":  "name IN (SELECT model FROM model_versions WHERE licence %s)",
-		"text": `(name || ' ' || label || ' ' || description
-			|| coalesce((SELECT group_concat(' ' || alias, '') FROM model_aliases a WHERE a.model = name), '')
-			|| coalesce((SELECT group_concat(' ' || f, '') FROM (SELECT DISTINCT family || ' ' || licence AS f FROM model_versions v WHERE v.model = name)), '')
-			|| coalesce((SELECT group_concat(' ' || key || '=' || value, '') FROM model_tags t WHERE t.model = name), ''))`,
+		"text":    modelText,
+		"empty":   "(NOT EXISTS (SELECT 1 FROM model_versions v WHERE v.model = name))",
 	}, f, q)
 }
+
+// modelText is all that a model can be found by, in a row.
+const modelText = `(name || ' ' || label || ' ' || description
+	|| coalesce((SELECT group_concat(' ' || alias, '') FROM model_aliases a WHERE a.model = name), '')
+	|| coalesce((SELECT group_concat(' ' || f, '') FROM (SELECT DISTINCT family || ' ' || licence AS f FROM model_versions v WHERE v.model = name)), '')
+	|| coalesce((SELECT group_concat(' ' || key || '=' || value, '') FROM model_tags t WHERE t.model = name), ''))`
 
 // SearchVersions implements store.Registry.
 func (s *Store) SearchVersions(ctx context.Context, q store.Search) ([]store.ModelVersion, error) {

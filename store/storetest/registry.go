@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strings"
 	"fmt"
 	"math"
 	"testing"
@@ -60,6 +61,26 @@ func registry(t *testing.T, s store.Records) {
 	require.NoError(t, err)
 	require.Equal(t, v, again)
 
+	// A self-check can be repeated.
+	require.Zero(t, again.CheckedAt)
+	first, before, err := s.SetModelCheck(ctx, "m", 2, []byte(`{"verdict":"fail"}`), "p1")
+	require.NoError(t, err)
+	require.Empty(t, before)
+	require.JSONEq(t, `{"verdict":"fail"}`, string(first.Check))
+	require.False(t, first.CheckedAt.Before(first.CreatedAt))
+	require.Equal(t, again.UpdatedAt, first.UpdatedAt, "nobody said anything else of it")
+	second, before, err := s.SetModelCheck(ctx, "m", 2, []byte(`{"verdict":"pass"}`), "p2")
+	require.NoError(t, err)
+	require.Equal(t, "p1", before)
+	stored, err := s.ModelVersion(ctx, "m", 2)
+	require.NoError(t, err)
+	require.Equal(t, second, stored)
+	used, err := s.BlobInUse(ctx, "p1")
+	require.NoError(t, err)
+	require.False(t, used)
+	_, _, err = s.SetModelCheck(ctx, "m", 9, []byte(`{}`), "")
+	requireMissing(t, err, `model "m" version 9: not found`)
+
 	// Searches.
 	addVersion(t, s, "other", "cc")
 	for field, want := range map[string][]string{"tag": {"m"}, "name": {"other"}, "text": {"m"}} {
@@ -75,6 +96,19 @@ func registry(t *testing.T, s store.Records) {
 			names = append(names, m.Name)
 		}
 		require.Equal(t, want, names, field)
+	}
+	for want, terms := range map[string][]store.Term{
+		"m":       {{Field: "text", Op: "ILIKE", Value: "%TEAM=Z%"}, {Field: "empty", Op: "=", Value: 0.0}, {Field: "text", Op: "ILIKE", Value: "%a=%"}},
+		"m other": {{Field: "empty", Op: "!=", Value: 1.0}},
+		"":        {{Field: "text", Op: "ILIKE", Value: "%TEAM=Z%"}, {Field: "text", Op: "ILIKE", Value: "%other%"}},
+	} {
+		found, err := s.SearchModels(ctx, store.Search{Terms: terms})
+		require.NoError(t, err)
+		names := []string{}
+		for _, m := range found {
+			names = append(names, m.Name)
+		}
+		require.Equal(t, want, strings.Join(names, " "), terms)
 	}
 	found, err := s.SearchVersions(ctx, store.Search{Terms: []store.Term{{Field: "tag", Key: "k", Op: "IN", Value: []string{"v", "w"}}, {Field: "version", Op: ">", Value: 1.0}}})
 	require.NoError(t, err)
@@ -95,7 +129,7 @@ func deleteAndBringBack(t *testing.T, s store.Records) {
 	require.ErrorIs(t, err, store.ErrExists)
 	blobs, err := s.DeleteModel(ctx, "m")
 	require.NoError(t, err)
-	require.Equal(t, []string{"bb"}, blobs)
+	require.Equal(t, []string{"bb", "p2"}, blobs)
 	_, err = s.Model(ctx, "m", false)
 	require.ErrorIs(t, err, store.ErrNotFound)
 	empty, err := s.CreateModel(ctx, store.Model{Name: "m", Label: "The M", Tags: map[string]string{"x": "y"}})

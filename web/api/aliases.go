@@ -84,7 +84,7 @@ func (s *server) routeAliases() {
 // versions: those after the name in after, limit at most.
 func (s *server) findModels(ctx context.Context, query, after string, limit int) ([]store.Model, error) {
 	q := store.Search{Order: []store.Order{{Field: "name"}}, Limit: limit, Terms: []store.Term{
-		{Field: "name", Op: ">", Value: after}, {Field: "versions", Op: ">", Value: 0.0},
+		{Field: "name", Op: ">", Value: after}, {Field: "empty", Op: "=", Value: 0.0},
 	}}
 	for w := range strings.FieldsSeq(query) {
 		// Words are plain: what LIKE takes as a pattern stands for one letter.

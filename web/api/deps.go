@@ -126,6 +126,9 @@ type Models interface {
 	// MeasureSpeed measures how long a version takes for a picture on this machine
 	// and keeps that with it.
 	MeasureSpeed(ctx context.Context, name string, version int) (store.Measurement, error)
+	// Recheck repeats the self-check of a version and keeps its result. Errors:
+	// detect.ErrNotDetector for a model that answers nonsense.
+	Recheck(ctx context.Context, name string, version int) (store.ModelVersion, error)
 	// Default is the model that runs where no running model is set.
 	Default() (name string, version int)
 }

@@ -33,13 +33,16 @@ type ModelCheck struct {
 	Faults   []string       `json:"faults" nullable:"false" doc:"Why the contract is wrong."`
 	Doubts   []string       `json:"doubts" nullable:"false" doc:"Why nothing can be said."`
 	Notes    []string       `json:"notes" nullable:"false" doc:"What the picture does not tell."`
+	Time     Time           `json:"time,omitzero" doc:"When it was made."`
 	Overlay  string         `json:"overlay,omitempty" example:"/api/v1/models/default/versions/1/check/overlay" doc:"The picture with what was found, to be looked at."`
 }
 
 func (s *server) routeModelChecks() {
 	const tag, path = "Models", "/models/{model_name}/versions/{version}/check"
 	huma.Register(s.huma, operation(http.MethodGet, path, "get-model-check", tag,
-		"Get a version's self-check", "What the self-check found when the version was added. 404 when there was none.", 404), s.getModelCheck)
+		"Get a version's self-check", "What the self-check found when the version was added, or when it was last repeated. 404 when there was none.", 404), s.getModelCheck)
+	huma.Register(s.huma, operation(http.MethodPost, path, "repeat-model-check", tag,
+		"Repeat a version's self-check", "Checks the version once more, which takes seconds, and keeps the result with the picture in place of the one before.", 404), s.repeatModelCheck)
 	overlay := operation(http.MethodGet, path+"/overlay", "get-model-check-overlay", tag,
 		"Get the picture of a self-check", "A JPEG with the boxes that the version has found in the check's picture.", 404)
 	overlay.Responses = map[string]*huma.Response{
@@ -59,6 +62,15 @@ func (s *server) getModelCheck(ctx context.Context, in *VersionPath) (*answered[
 		return nil, s.fail(ctx, noCheck(v))
 	}
 	return &answered[ModelCheck]{Body: *c}, nil
+}
+
+func (s *server) repeatModelCheck(ctx context.Context, in *VersionPath) (*answered[ModelCheck], error) {
+	v, err := s.Models.Recheck(ctx, in.ModelName, in.Version)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	s.Announcer.ModelsChanged()
+	return &answered[ModelCheck]{Body: *newModelCheck(v)}, nil
 }
 
 func noCheck(v store.ModelVersion) error {
@@ -82,7 +94,7 @@ func (s *server) getModelCheckOverlay(ctx context.Context, in *VersionPath) (*hu
 		req, w := humachi.Unwrap(c)
 		w.Header().Set("Content-Type", "image/jpeg")
 		w.Header().Set("ETag", `"`+v.Overlay+`"`)
-		http.ServeContent(w, req, "", v.CreatedAt, blob)
+		http.ServeContent(w, req, "", v.CheckedAt, blob)
 	}}, nil
 }
 
@@ -102,7 +114,7 @@ func newModelCheck(v store.ModelVersion) *ModelCheck {
 		return nil
 	}
 	c.Faults, c.Doubts, c.Notes = append([]string{}, c.Faults...), append([]string{}, c.Doubts...), append([]string{}, c.Notes...)
-	c.Overlay = ""
+	c.Overlay, c.Time = "", Time{v.CheckedAt}
 	if v.Overlay != "" {
 		c.Overlay = base + "/models/" + v.Model + "/versions/" + strconv.Itoa(v.Version) + "/check/overlay"
 	}

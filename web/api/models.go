@@ -25,7 +25,7 @@ type Model struct {
 	Tags        map[string]string `json:"tags" nullable:"false" doc:"For people and their tools."`
 	CreatedAt   Time              `json:"created_at" doc:"When its first version was added."`
 	Count       int               `json:"version_count" example:"1" doc:"How many versions it has."`
-	Versions    []ModelVersion    `json:"versions" nullable:"false" doc:"Its newest versions, newest first: 10 in a list of models, else 100."`
+	Versions    []ModelVersion    `json:"versions" nullable:"false" doc:"Its newest versions, newest first: 5 in a list of models, else 100."`
 }
 
 // ModelVersion is one immutable model file.
@@ -42,7 +42,7 @@ type ModelVersion struct {
 	Labels      []string          `json:"labels" nullable:"false" doc:"What it can find, by class id."`
 	Input       ModelInput        `json:"input" doc:"The picture it wants."`
 	Lineage     *Lineage          `json:"lineage,omitempty" doc:"What it was derived from; absent for a file of its own."`
-	Check       *ModelCheck       `json:"check,omitempty" doc:"What its self-check found when it was added; absent when there was none."`
+	Check       *ModelCheck       `json:"check,omitempty" doc:"What its newest self-check found; absent when there was none."`
 	CreatedAt   Time              `json:"created_at" doc:"When it was added."`
 	Measured    []Measurement     `json:"measured" nullable:"false" doc:"The newest accuracy on each data set, and the newest speed on each machine."`
 	Running     []string          `json:"running" nullable:"false" example:"harbour/door" doc:"Cameras that it is set to run on, as client/camera."`
@@ -59,7 +59,7 @@ type ModelInput struct {
 
 // How many versions come with their model: in a list, and alone.
 const (
-	listedVersions = 10
+	listedVersions = 5
 	shownVersions  = 100
 )
 
@@ -77,7 +77,7 @@ type VersionPath struct {
 func (s *server) routeModels() {
 	const tag = "Models"
 	huma.Register(s.huma, operation(http.MethodGet, "/models", "list-models", tag,
-		"List models", "All models, by name, each with its 10 newest versions; with query, those that it fits."), s.listModels)
+		"List models", "All models, by name, each with its 5 newest versions; with query, those that it fits."), s.listModels)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}", "get-model", tag,
 		"Get a model", "One model with its 100 newest versions.", 404), s.getModel)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/versions", "list-model-versions", tag,

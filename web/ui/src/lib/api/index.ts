@@ -147,6 +147,8 @@ export const models = {
     list<t.ModelDifference>(`/models/${id(model)}/diff`, { from, to }, signal).then((l) => l.items),
   add: (q: { name: string; description?: string; licence?: string; source?: string }, file: Blob, p: (v: number) => void) =>
     upload<t.Model>("/models", q, new Blob([file], { type: "application/octet-stream" }), p),
+  /** Repeats the self-check of a version, which takes seconds. */
+  check: (model: string, version: number) => request<t.ModelCheck>("POST", `/models/${id(model)}/versions/${version}/check`),
   removeVersion: (model: string, version: number) =>
     request<undefined>("DELETE", `/models/${id(model)}/versions/${version}`),
   /** expect is the version that the alias names now, 0 for a new one. */

@@ -566,7 +566,7 @@ export interface paths {
         };
         /**
          * List models
-         * @description All models, by name, each with its 10 newest versions; with query, those that it fits.
+         * @description All models, by name, each with its 5 newest versions; with query, those that it fits.
          */
         get: operations["list-models"];
         put?: never;
@@ -790,11 +790,15 @@ export interface paths {
         };
         /**
          * Get a version's self-check
-         * @description What the self-check found when the version was added. 404 when there was none.
+         * @description What the self-check found when the version was added, or when it was last repeated. 404 when there was none.
          */
         get: operations["get-model-check"];
         put?: never;
-        post?: never;
+        /**
+         * Repeat a version's self-check
+         * @description Checks the version once more, which takes seconds, and keeps the result with the picture in place of the one before.
+         */
+        post: operations["repeat-model-check"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3002,7 +3006,7 @@ export interface components {
              * @example 1
              */
             version_count: number;
-            /** @description Its newest versions, newest first: 10 in a list of models, else 100. */
+            /** @description Its newest versions, newest first: 5 in a list of models, else 100. */
             versions: components["schemas"]["ModelVersion"][];
         };
         ModelAlias: {
@@ -3054,6 +3058,12 @@ export interface components {
              * @example /api/v1/models/default/versions/1/check/overlay
              */
             overlay?: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            time?: string;
             /**
              * @description pass: what it finds makes sense; unsure: the picture does not tell; fail: its contract is wrong, or the model is.
              * @enum {string}
@@ -3129,7 +3139,7 @@ export interface components {
              * @description Size of the ONNX file.
              */
             bytes: number;
-            /** @description What its self-check found when it was added; absent when there was none. */
+            /** @description What its newest self-check found; absent when there was none. */
             check?: components["schemas"]["ModelCheck"];
             /**
              * Format: date-time
@@ -8056,6 +8066,58 @@ export interface operations {
         };
     };
     "get-model-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCheck"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "repeat-model-check": {
         parameters: {
             query?: never;
             header?: never;
