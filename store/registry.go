@@ -69,6 +69,8 @@ const AnyVersion = -1
 type ModelChange struct {
 	Label       *string // of a model only
 	Stage       *string // of a version only
+	Licence     *string // of a version only
+	Source      *string // of a version only
 	Description *string
 	SetTags     map[string]string
 	RemoveTags  []string

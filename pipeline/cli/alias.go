@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"detectd/detect"
@@ -22,11 +23,14 @@ type aliasBook interface {
 	Rules(ctx context.Context, model, alias string) (store.Gates, error)
 	SetRules(ctx context.Context, g store.Gates, expect int64) error
 	Move(ctx context.Context, c store.AliasChange) error
+	DropAlias(ctx context.Context, model, alias string, expect int, a store.Author) error
+	Moves(ctx context.Context, model, alias string) ([]store.AliasMove, error)
 }
 
 type modelsAliasCommand struct {
 	Alias   string `arg:"" help:"NAME@ALIAS."`
-	Version int    `arg:"" help:"The version it is to name."`
+	Version int    `arg:"" optional:"" help:"The version it is to name. Without it, the moves of the alias are shown."`
+	Delete  bool   `help:"Take the alias away."`
 	Reason  string `placeholder:"TEXT" help:"Why, for the log."`
 	Force   bool   `help:"Also when the version does not meet the alias's rules; needs --reason."`
 }
@@ -34,7 +38,8 @@ type modelsAliasCommand struct {
 // Help implements kong.HelpProvider.
 func (modelsAliasCommand) Help() string {
 	return `Lets an alias name a version that meets the alias's rules; else each rule that is not
-met is told, with what was measured. --force moves it all the same, and the log says so.`
+met is told, with what was measured. --force moves it all the same, and the log says so.
+Without a version the history of the alias is printed, the newest move first.`
 }
 
 // Run moves an alias.
@@ -46,7 +51,13 @@ func (c modelsAliasCommand) Run(ctx context.Context, e *env, parent *modelsComma
 	if c.Force && c.Reason == "" {
 		return usageError{errors.New("--force needs --reason")}
 	}
+	if c.Delete && (c.Version != 0 || c.Force) {
+		return usageError{errors.New("--delete goes with NAME@ALIAS and --reason alone")}
+	}
 	return withBook(ctx, e, parent, func(b modelBook) error {
+		if c.Version == 0 {
+			return c.showOrDelete(ctx, e, b, ref)
+		}
 		models, err := b.List(ctx)
 		if err != nil {
 			return err
@@ -64,6 +75,33 @@ func (c modelsAliasCommand) Run(ctx context.Context, e *env, parent *modelsComma
 		_, err = fmt.Fprintf(e.stdout, "%s is %s@%d\n", ref, v.Model, v.Version)
 		return err
 	})
+}
+
+// showOrDelete prints the moves of an alias, or takes it away.
+func (c modelsAliasCommand) showOrDelete(ctx context.Context, e *env, b modelBook, ref detect.Ref) error {
+	moves, err := b.Moves(ctx, ref.Model, ref.Alias)
+	if err != nil {
+		return err
+	}
+	if len(moves) == 0 || c.Delete && moves[0].To == 0 {
+		return fmt.Errorf("alias %s: %w", ref, store.ErrNotFound)
+	}
+	if c.Delete {
+		if err := b.DropAlias(ctx, ref.Model, ref.Alias, moves[0].To, store.Author{By: "cli", Why: c.Reason}); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(e.stdout, "removed", ref)
+		return err
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	for _, m := range moves {
+		to := fmt.Sprint("version ", m.To)
+		if m.To == 0 {
+			to = "deleted"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.At.Local().Format(time.DateTime), to, m.By, m.Why)
+	}
+	return w.Flush()
 }
 
 // aliasRef reads NAME@ALIAS.
@@ -215,6 +253,27 @@ func (b *daemonBook) Rules(ctx context.Context, model, alias string) (store.Gate
 		return store.Gates{}, err
 	}
 	return b.records.AliasGates(ctx, model, alias)
+}
+
+// DropAlias implements aliasBook.
+func (b *folderBook) DropAlias(ctx context.Context, model, alias string, expect int, a store.Author) error {
+	return b.records.DeleteAlias(ctx, model, alias, expect, a)
+}
+
+// Moves implements aliasBook.
+func (b *folderBook) Moves(ctx context.Context, model, alias string) ([]store.AliasMove, error) {
+	return b.records.AliasHistory(ctx, model, alias)
+}
+
+// DropAlias implements aliasBook.
+func (b *daemonBook) DropAlias(ctx context.Context, model, alias string, expect int, a store.Author) error {
+	query := url.Values{"expect": {strconv.Itoa(expect)}, "reason": {a.Why}}
+	return b.call(ctx, http.MethodDelete, aliasPath(model, alias)+"?"+query.Encode(), nil, nil)
+}
+
+// Moves implements aliasBook. Reading beside the daemon is safe.
+func (b *daemonBook) Moves(ctx context.Context, model, alias string) ([]store.AliasMove, error) {
+	return b.records.AliasHistory(ctx, model, alias)
 }
 
 // rulesJSON is how the API takes rules.

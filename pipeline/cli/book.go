@@ -182,7 +182,7 @@ func (b *daemonBook) Add(ctx context.Context, m registry.New, file io.Reader) (s
 	for key, value := range m.Contract {
 		query.Add("contract", key+"="+value)
 	}
-	for key, value := range map[string]string{"description": m.Description, "licence": m.Licence, "source": m.Source, "family": m.Family} {
+	for key, value := range map[string]string{"description": m.Description, "licence": m.Licence, "source": m.Source, "family": m.Family, "sha256": m.SHA256} {
 		if value != "" {
 			query.Set(key, value)
 		}
@@ -209,6 +209,11 @@ func (b *daemonBook) Add(ctx context.Context, m registry.New, file io.Reader) (s
 // Remove implements modelBook.
 func (b *daemonBook) Remove(ctx context.Context, name string, version int) error {
 	return b.call(ctx, http.MethodDelete, "/models/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(version), nil, nil)
+}
+
+// RemoveModel implements modelBook.
+func (b *daemonBook) RemoveModel(ctx context.Context, name string) error {
+	return b.call(ctx, http.MethodDelete, "/models/"+url.PathEscape(name), nil, nil)
 }
 
 // Measured implements modelBook. Reading beside the daemon is safe.

@@ -40,7 +40,8 @@ type modelsCommand struct {
 	Rules          modelsRulesCommand    `cmd:"" help:"Show or set what a version must meet before an alias may name it."`
 	Tag            modelsTagCommand      `cmd:"" help:"Change tags and description of a model or a version."`
 	Import         modelsImportCommand   `cmd:"" help:"Copy models and aliases from elsewhere."`
-	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model."`
+	Export         modelsExportCommand   `cmd:"" help:"Write a version's ONNX file."`
+	Remove         modelsRemoveCommand   `cmd:"" help:"Remove a version of a model, or all."`
 	Quantize       modelsQuantizeCommand `cmd:"" help:"Add a version with 16-bit floats or 8-bit integers, if it is accurate enough."`
 	ConvertDefault modelsConvertCommand  `cmd:"" hidden:"" help:"Convert the default model from its npm package."`
 	Tensor         modelsTensorCommand   `cmd:"" hidden:"" help:"Write the input that a model is given for a picture."`
@@ -55,6 +56,8 @@ type modelBook interface {
 	// Add also returns store.ErrExists with the version that has the same file.
 	Add(ctx context.Context, m registry.New, file io.Reader) (store.ModelVersion, error)
 	Remove(ctx context.Context, name string, version int) error
+	// RemoveModel removes a model with all its versions.
+	RemoveModel(ctx context.Context, name string) error
 	// Recheck repeats the self-check of a version, which d has open, and keeps it.
 	Recheck(ctx context.Context, v store.ModelVersion, d detect.Detector) (model.Report, error)
 	// Keep keeps a measurement with its version.
@@ -147,6 +150,7 @@ func show(out io.Writer, m store.Model, v store.ModelVersion) error {
 		{"score, overlap", fmt.Sprintf("at least %g, NMS above %g", contract.MinScore, contract.NMSIoU)},
 		{"file", fmt.Sprintf("%d bytes, sha256 %s", v.Size, v.SHA256)},
 		{"derived", derived(v)},
+		{"made by", madeBy(v)},
 		{"self-check", checked(v)},
 		{"added", v.CreatedAt.Local().Format(time.DateTime)},
 	} {
@@ -168,6 +172,20 @@ func derived(v store.ModelVersion) string {
 		text += fmt.Sprintf(", %d calibration pictures (sha256 %.12s)", l.Pictures, l.Calibration)
 	}
 	return text
+}
+
+// madeBy says what people and MLflow know of how a version was made.
+func madeBy(v store.ModelVersion) string {
+	var parts []string
+	for _, p := range [][2]string{
+		{"job", v.Tags["detectd.job"]}, {"data set", v.Tags["detectd.dataset"]}, {"parent", v.Tags["detectd.parent"]},
+		{"MLflow run", v.RunID}, {"logged model", v.LoggedModel},
+	} {
+		if p[1] != "" {
+			parts = append(parts, p[0]+" "+p[1])
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // checked says how the self-check ended.
@@ -218,6 +236,7 @@ type modelsAddCommand struct {
 	Licence     string `help:"Its licence."`
 	Source      string `help:"Where it comes from."`
 
+	SHA256   string   `name:"sha256" placeholder:"HEX" help:"Checksum that the file must have."`
 	Family   string   `placeholder:"F" help:"How its outputs are laid out, when that cannot be found out."`
 	Contract []string `placeholder:"KEY=VALUE" sep:"none" help:"A part of its contract that cannot be found out; may be repeated. VALUE may be @FILE."`
 }
@@ -241,6 +260,9 @@ func (c modelsAddCommand) Run(ctx context.Context, e *env, parent *modelsCommand
 		return fmt.Errorf("open model: %w", err)
 	}
 	defer func() { _ = file.Close() }()
+	if c.SHA256, err = checksum(c.SHA256); err != nil {
+		return usageError{err}
+	}
 	contract, err := model.ParseOverrides(c.Contract)
 	if err != nil {
 		return usageError{err}
@@ -248,7 +270,7 @@ func (c modelsAddCommand) Run(ctx context.Context, e *env, parent *modelsCommand
 	return withBook(ctx, e, parent, func(b modelBook) error {
 		v, err := b.Add(ctx, registry.New{
 			Name: name, Description: c.Description, Licence: c.Licence, Source: c.Source,
-			Family: c.Family, Contract: contract,
+			Family: c.Family, Contract: contract, SHA256: c.SHA256,
 		}, file)
 		if errors.Is(err, store.ErrExists) {
 			_, err = fmt.Fprintf(e.stdout, "%s is %s@%d already\n", c.File, v.Model, v.Version)
@@ -284,20 +306,29 @@ func warnCheck(e *env, v store.ModelVersion) error {
 }
 
 type modelsRemoveCommand struct {
-	Model string `arg:"" help:"NAME@VERSION."`
+	Model string `arg:"" help:"NAME@VERSION, or with --all NAME."`
+	All   bool   `help:"The model with all its versions, aliases and rules."`
 }
 
-// Run removes a version.
+// Run removes a version, or a model.
 func (c modelsRemoveCommand) Run(ctx context.Context, e *env, parent *modelsCommand) error {
 	ref, err := detect.ParseRef(c.Model)
-	if err == nil && ref.Version == 0 {
-		err = fmt.Errorf("model %q: name the version too, as in %s@1", c.Model, c.Model)
+	switch {
+	case err != nil:
+	case c.All && (ref.Version != 0 || ref.Alias != ""):
+		err = fmt.Errorf("model %q: --all removes the whole model, give its name alone", c.Model)
+	case !c.All && ref.Version == 0:
+		err = fmt.Errorf("model %q: name the version too, as in %s@1, or give --all", c.Model, ref.Model)
 	}
 	if err != nil {
 		return usageError{err}
 	}
 	return withBook(ctx, e, parent, func(b modelBook) error {
-		if err := b.Remove(ctx, ref.Model, ref.Version); err != nil {
+		remove := func() error { return b.Remove(ctx, ref.Model, ref.Version) }
+		if c.All {
+			remove = func() error { return b.RemoveModel(ctx, ref.Model) }
+		}
+		if err := remove(); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(e.stdout, "removed", ref)

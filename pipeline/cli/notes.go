@@ -26,6 +26,15 @@ type modelsTagCommand struct {
 	Tags        []string `arg:"" optional:"" help:"KEY=VALUE to set."`
 	Remove      []string `placeholder:"KEY" sep:"none" help:"Tag to remove; may be repeated."`
 	Description *string  `placeholder:"TEXT" help:"What it is, for people."`
+	Licence     *string  `placeholder:"TEXT" help:"Of a version: under which terms it may be used."`
+	Source      *string  `placeholder:"TEXT" help:"Of a version: where its file came from."`
+}
+
+// Help implements kong.HelpProvider.
+func (modelsTagCommand) Help() string {
+	return `Three tags tell where a version comes from, and show as its lineage: detectd.job (what
+trained it), detectd.dataset (the data, with its version) and detectd.parent (the version
+that it was trained from).`
 }
 
 // Run changes tags and description.
@@ -34,7 +43,10 @@ func (c modelsTagCommand) Run(ctx context.Context, e *env, parent *modelsCommand
 	if err != nil {
 		return usageError{err}
 	}
-	change := store.ModelChange{Description: c.Description, SetTags: map[string]string{}, RemoveTags: c.Remove}
+	if ref.Version == 0 && ref.Alias == "" && (c.Licence != nil || c.Source != nil) {
+		return usageError{fmt.Errorf("--licence and --source belong to a version: NAME@VERSION, as in %s@1", ref.Model)}
+	}
+	change := store.ModelChange{Description: c.Description, Licence: c.Licence, Source: c.Source, SetTags: map[string]string{}, RemoveTags: c.Remove}
 	for _, text := range c.Tags {
 		key, value, ok := strings.Cut(text, "=")
 		if !ok || key == "" {
@@ -42,8 +54,8 @@ func (c modelsTagCommand) Run(ctx context.Context, e *env, parent *modelsCommand
 		}
 		change.SetTags[key] = value
 	}
-	if len(c.Tags)+len(c.Remove) == 0 && c.Description == nil {
-		return usageError{errors.New("give KEY=VALUE, --remove KEY or --description TEXT")}
+	if len(c.Tags)+len(c.Remove) == 0 && c.Description == nil && c.Licence == nil && c.Source == nil {
+		return usageError{errors.New("give KEY=VALUE, --remove KEY, --description, --licence or --source TEXT")}
 	}
 	return withBook(ctx, e, parent, func(b modelBook) error {
 		if ref.Alias != "" {
@@ -80,7 +92,7 @@ func (b *folderBook) Note(ctx context.Context, model string, version int, c stor
 
 // Note implements noteBook.
 func (b *daemonBook) Note(ctx context.Context, model string, version int, c store.ModelChange) error {
-	notes := api.ModelNotes{Description: c.Description, SetTags: maps.Clone(c.SetTags), RemoveTags: c.RemoveTags}
+	notes := api.ModelNotes{Description: c.Description, Licence: c.Licence, Source: c.Source, SetTags: maps.Clone(c.SetTags), RemoveTags: c.RemoveTags}
 	path, revision := "/models/"+url.PathEscape(model), ""
 	if version > 0 {
 		path += fmt.Sprint("/versions/", version)

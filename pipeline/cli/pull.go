@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -73,17 +74,23 @@ func (c modelsPullCommand) Run(ctx context.Context, e *env, parent *modelsComman
 	})
 }
 
+// checksum reads --sha256, which may be left out.
+func checksum(text string) (string, error) {
+	if sum, err := hex.DecodeString(text); text != "" && (err != nil || len(sum) != sha256.Size) {
+		return "", fmt.Errorf("--sha256 %q: a SHA-256 is 64 hexadecimal digits", text)
+	}
+	return strings.ToLower(text), nil
+}
+
 // wanted is what the command line asks for.
 func (c modelsPullCommand) wanted() (w wanted, err error) {
-	if c.SHA256 != "" {
-		if sum, err := hex.DecodeString(c.SHA256); err != nil || len(sum) != 32 {
-			return w, fmt.Errorf("--sha256 %q: a SHA-256 is 64 hexadecimal digits", c.SHA256)
-		}
+	if w.sha256, err = checksum(c.SHA256); err != nil {
+		return w, err
 	}
 	if w.Contract, err = model.ParseOverrides(c.Contract); err != nil {
 		return w, err
 	}
-	w.Name, w.Family, w.Licence, w.sha256 = c.Name, c.Family, c.Licence, strings.ToLower(c.SHA256)
+	w.Name, w.Family, w.Licence = c.Name, c.Family, c.Licence
 	if strings.Contains(c.Model, "://") {
 		w.url, w.Source = c.Model, c.Model
 		if w.Name == "" {

@@ -125,6 +125,7 @@ func apiError(err error) error {
 		upload.ErrTooLarge: api.ErrTooLarge, upload.ErrUnsupported: api.ErrUnsupported,
 		upload.ErrUnprocessable: api.ErrUnprocessable, render.ErrInvalid: api.ErrInvalid, registry.ErrTooLarge: api.ErrTooLarge,
 		bus.ErrPaused: api.ErrNoSpace,
+		registry.ErrChecksum: api.ErrUnprocessable,
 	} {
 		if errors.Is(err, from) {
 			return ofKind(to, err)
@@ -167,7 +168,7 @@ func (p modelPort) Remove(ctx context.Context, name string, version int) error {
 	return p.d.registry.Remove(ctx, name, version)
 }
 
-// RemoveModel implements mlflow.Models.
+// RemoveModel implements api.Models and mlflow.Models.
 func (p modelPort) RemoveModel(ctx context.Context, name string) error {
 	if name == p.d.cfg.Detect.Model {
 		return fmt.Errorf("model %s is the default model: %w", name, store.ErrInUse)

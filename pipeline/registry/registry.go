@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"sync"
 
 	"detectd/detect"
@@ -31,6 +32,9 @@ const maxInline = 1 << 30
 // ErrTooLarge is returned for a model file of more than MaxBytes.
 var ErrTooLarge = errors.New("a model file may have 2 GiB at most, less a byte, and 1 GiB when it is joined from several")
 
+// ErrChecksum is returned for a file that is not the one that was announced.
+var ErrChecksum = errors.New("the file is not the one that was expected")
+
 // New describes a model file that is being added.
 type New struct {
 	Name        string
@@ -39,6 +43,8 @@ type New struct {
 	Source      string
 	Family      string            // how the outputs are laid out; "" is found out
 	Contract    map[string]string // keys of the contract that cannot be found out: docs/models.md
+
+	SHA256 string // of the file, in hex, where the sender knows it; "" accepts any
 
 	VersionDescription string
 	Tags               map[string]string // of the version
@@ -118,11 +124,22 @@ func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelV
 	if err != nil {
 		return store.ModelVersion{}, fmt.Errorf("read model: %w", err)
 	}
+	if m.SHA256 != "" && !strings.EqualFold(m.SHA256, sha) {
+		err := fmt.Errorf("%w: its SHA-256 is %s, not %s; send it again, or look where it comes from", ErrChecksum, sha, m.SHA256)
+		return store.ModelVersion{}, errors.Join(err, r.dropUnused(ctx, sha))
+	}
 	v, err := r.addFile(ctx, m, sha, size)
 	if err != nil && !errors.Is(err, store.ErrExists) {
-		err = errors.Join(err, r.dropFile(context.WithoutCancel(ctx), sha))
+		err = errors.Join(err, r.dropUnused(ctx, sha))
 	}
 	return v, err
+}
+
+// dropUnused deletes a file that was not taken, also when the caller has gone.
+func (r *Registry) dropUnused(ctx context.Context, sha string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dropFile(context.WithoutCancel(ctx), sha)
 }
 
 // inline joins a model file and the files beside it.

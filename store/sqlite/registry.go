@@ -112,7 +112,8 @@ func (s *Store) ChangeVersion(ctx context.Context, model string, version int, c 
 	what := versionNamed(model, version)
 	err = s.write(ctx, "change "+what, func(tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `UPDATE model_versions SET description = coalesce(?3, description), stage = coalesce(?4, stage),
-			updated_us = ?5 WHERE model = ?1 AND version = ?2`, model, version, c.Description, c.Stage, micros(s.time()))
+			licence = coalesce(?6, licence), source = coalesce(?7, source), updated_us = ?5 WHERE model = ?1 AND version = ?2`,
+			model, version, c.Description, c.Stage, micros(s.time()), c.Licence, c.Source)
 		if err != nil {
 			return err
 		}
@@ -225,8 +226,8 @@ func (s *Store) SearchModels(ctx context.Context, q store.Search) ([]store.Model
 		"alias":    "name IN (SELECT model FROM model_aliases WHERE alias %s)",
 		"family":   "name IN (SELECT model FROM model_versions WHERE family %s)",
 		"licence":  "name IN (SELECT model FROM model_versions WHERE licence %s)",
-		"text":    modelText,
-		"empty":   "(NOT EXISTS (SELECT 1 FROM model_versions v WHERE v.model = name))",
+		"text":     modelText,
+		"empty":    "(NOT EXISTS (SELECT 1 FROM model_versions v WHERE v.model = name))",
 	}, f, q)
 }
 

@@ -1,9 +1,9 @@
 package storetest
 
 import (
-	"strings"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,6 +57,9 @@ func registry(t *testing.T, s store.Records) {
 	require.NoError(t, err)
 	require.Equal(t, "second", v.Description)
 	require.Equal(t, map[string]string{"k": "v"}, v.Tags)
+	v, err = s.ChangeVersion(ctx, "m", 2, store.ModelChange{Licence: new("MIT"), Source: new("us")})
+	require.NoError(t, err)
+	require.Equal(t, []string{"MIT", "us", "second"}, []string{v.Licence, v.Source, v.Description})
 	again, err := s.ModelVersion(ctx, "m", 0)
 	require.NoError(t, err)
 	require.Equal(t, v, again)

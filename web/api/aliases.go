@@ -44,6 +44,8 @@ type AliasMove struct {
 // ModelNotes change what is said about a model or a version.
 type ModelNotes struct {
 	Description *string           `json:"description,omitempty" maxLength:"10000" doc:"For people; absent leaves it as it is."`
+	Licence     *string           `json:"licence,omitempty" maxLength:"200" doc:"Of a version: under which terms it may be used."`
+	Source      *string           `json:"source,omitempty" maxLength:"1000" doc:"Of a version: where its file came from."`
 	SetTags     map[string]string `json:"set_tags,omitempty" doc:"Tags to set, by key."`
 	RemoveTags  []string          `json:"remove_tags,omitempty" nullable:"false" maxItems:"1000" doc:"Keys of tags to remove."`
 }
@@ -66,7 +68,7 @@ func (s *server) routeAliases() {
 	huma.Register(s.huma, s.revisable(operation(http.MethodPatch, "/models/{model_name}", "change-model", tag,
 		"Change what is said about a model", "Changes description and tags. 412 when If-Match names another revision than the stored one.", 404)), s.changeModel)
 	huma.Register(s.huma, operation(http.MethodPatch, "/models/{model_name}/versions/{version}", "change-model-version", tag,
-		"Change what is said about a version", "Changes description and tags. The file and its contract never change.", 404), s.changeVersion)
+		"Change what is said about a version", "Changes description, tags, licence and source. The file and its contract never change.", 404), s.changeVersion)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/aliases/{alias}", "get-model-alias", tag,
 		"Look an alias up", "The version that an alias names.", 404), s.getAlias)
 	huma.Register(s.huma, s.gated(s.revisable(operation(http.MethodPut, "/models/{model_name}/aliases/{alias}", "set-model-alias", tag,
@@ -115,7 +117,7 @@ func (n ModelNotes) change() (store.ModelChange, error) {
 			return store.ModelChange{}, invalid("body.set_tags", "a tag's key has 1 to 250 bytes, its value 5000 at most")
 		}
 	}
-	return store.ModelChange{Description: n.Description, SetTags: n.SetTags, RemoveTags: n.RemoveTags}, nil
+	return store.ModelChange{Description: n.Description, Licence: n.Licence, Source: n.Source, SetTags: n.SetTags, RemoveTags: n.RemoveTags}, nil
 }
 
 func (s *server) changeModel(ctx context.Context, in *struct {
@@ -131,6 +133,9 @@ func (s *server) changeModel(ctx context.Context, in *struct {
 	c, err := in.Body.change()
 	if err != nil {
 		return nil, err
+	}
+	if c.Licence != nil || c.Source != nil {
+		return nil, invalid("body", "licence and source belong to a version: PATCH …/versions/{version}")
 	}
 	if _, err := s.Records.ChangeModel(ctx, in.ModelName, c, expect); err != nil {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.model(ctx, in.ModelName) })

@@ -126,6 +126,9 @@ type Models interface {
 	// MeasureSpeed measures how long a version takes for a picture on this machine
 	// and keeps that with it.
 	MeasureSpeed(ctx context.Context, name string, version int) (store.Measurement, error)
+	// RemoveModel deletes a model with all its versions and their files.
+	// store.ErrInUse while one of them runs anywhere or is the default.
+	RemoveModel(ctx context.Context, name string) error
 	// Recheck repeats the self-check of a version and keeps its result. Errors:
 	// detect.ErrNotDetector for a model that answers nonsense.
 	Recheck(ctx context.Context, name string, version int) (store.ModelVersion, error)
@@ -141,6 +144,8 @@ type NewModel struct {
 	Source      string
 	Family      string            // how the outputs are laid out; "" is found out
 	Contract    map[string]string // keys of the contract that cannot be found out
+
+	SHA256 string // of the file, in hex, where the sender knows it; "" accepts any
 
 	VersionDescription string
 	Tags               map[string]string // of the version

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,9 +17,13 @@ import (
 
 // Lineage is what a model version was derived from.
 type Lineage struct {
-	Parent            string `json:"parent" example:"default@1" doc:"The version it was made from."`
-	ParentSHA256      string `json:"parent_sha256" doc:"Of that version's file."`
-	Method            string `json:"method" example:"fp16" doc:"What was done with it."`
+	Parent            string `json:"parent,omitempty" example:"default@1" doc:"The version it was made from: as its file says, or the tag detectd.parent."`
+	ParentSHA256      string `json:"parent_sha256,omitempty" doc:"Of that version's file."`
+	Method            string `json:"method,omitempty" example:"fp16" doc:"What was done with it."`
+	Job               string `json:"job,omitempty" example:"train-318" doc:"The job that trained it: the tag detectd.job."`
+	Dataset           string `json:"dataset,omitempty" example:"street@7" doc:"The data it was trained with: the tag detectd.dataset."`
+	Run               string `json:"run,omitempty" doc:"The run of MLflow that made it."`
+	LoggedModel       string `json:"logged_model,omitempty" doc:"The logged model of MLflow that it was."`
 	Pictures          int    `json:"pictures,omitempty" doc:"Calibration pictures."`
 	CalibrationSHA256 string `json:"calibration_sha256,omitempty" doc:"Digest of the calibration pictures."`
 }
@@ -98,14 +103,24 @@ func (s *server) getModelCheckOverlay(ctx context.Context, in *VersionPath) (*hu
 	}}, nil
 }
 
+// newLineage joins what a version's file says, what MLflow knows and what people
+// have said in tags; nil where nothing is known.
 func newLineage(v store.ModelVersion) *Lineage {
-	var l detect.Lineage
-	if len(v.Lineage) == 0 || json.Unmarshal(v.Lineage, &l) != nil { // written by this program
+	l := readLineage(v.Lineage)
+	out := Lineage{
+		Parent: cmp.Or(l.Parent, v.Tags["detectd.parent"]), ParentSHA256: l.ParentSHA256, Method: l.Method, Pictures: l.Pictures,
+		CalibrationSHA256: l.Calibration, Job: v.Tags["detectd.job"], Dataset: v.Tags["detectd.dataset"], Run: v.RunID, LoggedModel: v.LoggedModel,
+	}
+	if out == (Lineage{}) {
 		return nil
 	}
-	return &Lineage{
-		Parent: l.Parent, ParentSHA256: l.ParentSHA256, Method: l.Method, Pictures: l.Pictures, CalibrationSHA256: l.Calibration,
-	}
+	return &out
+}
+
+// readLineage is what a version's file says; empty where it says nothing.
+func readLineage(text json.RawMessage) (l detect.Lineage) {
+	_ = json.Unmarshal(text, &l) // written by this program, or absent
+	return l
 }
 
 func newModelCheck(v store.ModelVersion) *ModelCheck {

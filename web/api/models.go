@@ -41,7 +41,7 @@ type ModelVersion struct {
 	Tags        map[string]string `json:"tags" nullable:"false" doc:"For people and their tools."`
 	Labels      []string          `json:"labels" nullable:"false" doc:"What it can find, by class id."`
 	Input       ModelInput        `json:"input" doc:"The picture it wants."`
-	Lineage     *Lineage          `json:"lineage,omitempty" doc:"What it was derived from; absent for a file of its own."`
+	Lineage     *Lineage          `json:"lineage,omitempty" doc:"What it was made from; absent where nothing is known."`
 	Check       *ModelCheck       `json:"check,omitempty" doc:"What its newest self-check found; absent when there was none."`
 	CreatedAt   Time              `json:"created_at" doc:"When it was added."`
 	Measured    []Measurement     `json:"measured" nullable:"false" doc:"The newest accuracy on each data set, and the newest speed on each machine."`
@@ -92,8 +92,11 @@ func (s *server) routeModels() {
 	again.Description = "This file is registered already."
 	s.huma.OpenAPI().Paths[add.Path].Post.Responses["200"] = &again
 	s.routeModelChecks()
+	s.routeVersions()
 	huma.Register(s.huma, operation(http.MethodDelete, "/models/{model_name}/versions/{version}", "delete-model-version", tag,
 		"Delete a model version", "Deletes a version with its file. 409 while it runs anywhere or an alias names it.", 404, 409), s.deleteModelVersion)
+	huma.Register(s.huma, operation(http.MethodDelete, "/models/{model_name}", "delete-model", tag,
+		"Delete a model", "Deletes a model with all its versions, their files, aliases and rules. 409 while one of them runs anywhere or is being promoted.", 404, 409), s.deleteModel)
 }
 
 func (s *server) listModels(ctx context.Context, in *struct {
@@ -176,6 +179,7 @@ func (s *server) addModel(ctx context.Context, in *struct {
 	Description string `query:"description" maxLength:"1000" doc:"For people; used when the model is new."`
 	Licence     string `query:"licence" maxLength:"200" example:"Apache-2.0" doc:"Under which terms the file may be used."`
 	Source      string `query:"source" maxLength:"1000" doc:"Where the file came from."`
+	SHA256      string `query:"sha256" pattern:"^[0-9a-fA-F]{64}$" doc:"Checksum of the file; another file is refused."`
 	Family      string `query:"family" maxLength:"40" example:"yolov8" doc:"How the outputs are laid out; found out when it is not given."`
 
 	Contract []string `query:"contract,explode" maxItems:"100" example:"[\"input.scale=1/255\"]" doc:"Parts of the contract as KEY=VALUE, where they cannot be found out. docs/models.md lists the keys."`
@@ -204,7 +208,7 @@ func (s *server) addModel(ctx context.Context, in *struct {
 	status := http.StatusCreated
 	_, err = s.Models.Add(ctx, NewModel{
 		Name: in.Name, Description: in.Description, Licence: in.Licence, Source: in.Source,
-		Family: in.Family, Contract: contract,
+		Family: in.Family, Contract: contract, SHA256: in.SHA256,
 	}, f)
 	switch {
 	case errors.Is(err, store.ErrExists):
@@ -227,6 +231,14 @@ func (s *server) addModel(ctx context.Context, in *struct {
 
 func (s *server) deleteModelVersion(ctx context.Context, in *VersionPath) (*struct{}, error) {
 	if err := s.Models.Remove(ctx, in.ModelName, in.Version); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	s.Announcer.ModelsChanged()
+	return nil, nil
+}
+
+func (s *server) deleteModel(ctx context.Context, in *ModelPath) (*struct{}, error) {
+	if err := s.Models.RemoveModel(ctx, in.ModelName); err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	s.Announcer.ModelsChanged()

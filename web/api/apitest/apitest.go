@@ -5,6 +5,7 @@ package apitest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -201,6 +202,9 @@ func (w *World) Add(ctx context.Context, m api.NewModel, r io.Reader) (store.Mod
 	case !bytes.HasPrefix(data, []byte("ONNX")):
 		return store.ModelVersion{}, fmt.Errorf("%s: %w", m.Name, detect.ErrNotONNX)
 	}
+	if sum := fmt.Sprintf("%x", sha256.Sum256(data)); m.SHA256 != "" && !strings.EqualFold(m.SHA256, sum) {
+		return store.ModelVersion{}, fmt.Errorf("its SHA-256 is %s: %w", sum, api.ErrUnprocessable)
+	}
 	v := store.ModelVersion{
 		Model: m.Name, SHA256: w.Blobs.Add(data), Size: int64(len(data)), Family: "ssd", Licence: m.Licence, Source: m.Source,
 		Contract: []byte(`{"family":"ssd","labels":["person","car"],"input":{"name":"x","width":300,"height":300,"layout":"nhwc","colour":"rgb","resize":"stretch"}}`),
@@ -276,6 +280,12 @@ func (w *World) MeasureSpeed(ctx context.Context, name string, version int) (sto
 		Model: name, Version: version, Kind: store.Speed, Time: Time, Machine: "here", Provider: "cpu", By: "api",
 		Samples: 60, P50: 10 * time.Millisecond, P95: 12 * time.Millisecond, P99: 15 * time.Millisecond,
 	})
+}
+
+// RemoveModel implements api.Models.
+func (w *World) RemoveModel(ctx context.Context, name string) error {
+	_, err := w.Records.DeleteModel(ctx, name)
+	return err
 }
 
 // Recheck implements api.Models: the model passes now.

@@ -595,7 +595,11 @@ export interface paths {
         get: operations["get-model"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete a model
+         * @description Deletes a model with all its versions, their files, aliases and rules. 409 while one of them runs anywhere or is being promoted.
+         */
+        delete: operations["delete-model"];
         options?: never;
         head?: never;
         /**
@@ -764,7 +768,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get a model version
+         * @description One version with its contract.
+         */
+        get: operations["get-model-version"];
         put?: never;
         post?: never;
         /**
@@ -776,7 +784,7 @@ export interface paths {
         head?: never;
         /**
          * Change what is said about a version
-         * @description Changes description and tags. The file and its contract never change.
+         * @description Changes description, tags, licence and source. The file and its contract never change.
          */
         patch: operations["change-model-version"];
         trace?: never;
@@ -817,6 +825,26 @@ export interface paths {
          * @description A JPEG with the boxes that the version has found in the check's picture.
          */
         get: operations["get-model-check-overlay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/versions/{version}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a version's file
+         * @description The ONNX file, byte for byte as it was added. Its SHA-256 is the ETag.
+         */
+        get: operations["get-model-file"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2707,22 +2735,36 @@ export interface components {
             /** @description Digest of the calibration pictures. */
             calibration_sha256?: string;
             /**
+             * @description The data it was trained with: the tag detectd.dataset.
+             * @example street@7
+             */
+            dataset?: string;
+            /**
+             * @description The job that trained it: the tag detectd.job.
+             * @example train-318
+             */
+            job?: string;
+            /** @description The logged model of MLflow that it was. */
+            logged_model?: string;
+            /**
              * @description What was done with it.
              * @example fp16
              */
-            method: string;
+            method?: string;
             /**
-             * @description The version it was made from.
+             * @description The version it was made from: as its file says, or the tag detectd.parent.
              * @example default@1
              */
-            parent: string;
+            parent?: string;
             /** @description Of that version's file. */
-            parent_sha256: string;
+            parent_sha256?: string;
             /**
              * Format: int64
              * @description Calibration pictures.
              */
             pictures?: number;
+            /** @description The run of MLflow that made it. */
+            run?: string;
         };
         ListAliasGates: {
             /** @description The items of this page. */
@@ -3119,12 +3161,16 @@ export interface components {
         ModelNotes: {
             /** @description For people; absent leaves it as it is. */
             description?: string;
+            /** @description Of a version: under which terms it may be used. */
+            licence?: string;
             /** @description Keys of tags to remove. */
             remove_tags?: string[];
             /** @description Tags to set, by key. */
             set_tags?: {
                 [key: string]: string;
             };
+            /** @description Of a version: where its file came from. */
+            source?: string;
         };
         ModelVersion: {
             /**
@@ -3163,7 +3209,7 @@ export interface components {
              * @example Apache-2.0
              */
             licence: string;
-            /** @description What it was derived from; absent for a file of its own. */
+            /** @description What it was made from; absent where nothing is known. */
             lineage?: components["schemas"]["Lineage"];
             /** @description The newest accuracy on each data set, and the newest speed on each machine. */
             measured: components["schemas"]["Measurement"][];
@@ -4795,6 +4841,73 @@ export interface components {
              * @description Half-width of the interval that each of them is known to lie in.
              */
             time_error_ms: number;
+        };
+        VersionDetails: {
+            /**
+             * @description Aliases that name it.
+             * @example [
+             *       "champion"
+             *     ]
+             */
+            aliases: string[];
+            /**
+             * Format: int64
+             * @description Size of the ONNX file.
+             */
+            bytes: number;
+            /** @description What its newest self-check found; absent when there was none. */
+            check?: components["schemas"]["ModelCheck"];
+            /** @description How it is fed and read; docs/models.md lists the keys. */
+            contract: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: date-time
+             * @description When it was added.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            created_at: string;
+            /** @description For people. */
+            description: string;
+            /**
+             * @description How its outputs are read.
+             * @example ssd
+             */
+            family: string;
+            /** @description The picture it wants. */
+            input: components["schemas"]["ModelInput"];
+            /** @description What it can find, by class id. */
+            labels: string[];
+            /**
+             * @description Under which terms it may be used.
+             * @example Apache-2.0
+             */
+            licence: string;
+            /** @description What it was made from; absent where nothing is known. */
+            lineage?: components["schemas"]["Lineage"];
+            /** @description The newest accuracy on each data set, and the newest speed on each machine. */
+            measured: components["schemas"]["Measurement"][];
+            /**
+             * @description Cameras that it is set to run on, as client/camera.
+             * @example [
+             *       "harbour/door"
+             *     ]
+             */
+            running: string[];
+            /** @description Of the ONNX file. */
+            sha256: string;
+            /** @description Where the file came from. */
+            source: string;
+            /** @description For people and their tools. */
+            tags: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description Counts from 1.
+             * @example 1
+             */
+            version: number;
         };
         Zone: {
             /**
@@ -7113,6 +7226,8 @@ export interface operations {
                 licence?: string;
                 /** @description The model's name. */
                 name: string;
+                /** @description Checksum of the file; another file is refused. */
+                sha256?: string;
                 /** @description Where the file came from. */
                 source?: string;
             };
@@ -7234,6 +7349,63 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7950,6 +8122,58 @@ export interface operations {
             };
         };
     };
+    "get-model-version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionDetails"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "delete-model-version": {
         parameters: {
             query?: never;
@@ -8199,6 +8423,81 @@ export interface operations {
                 };
                 content: {
                     "image/jpeg": string;
+                };
+            };
+            /** @description Not changed. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The range is not in the file. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-model-file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The part asked for. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
                 };
             };
             /** @description Not changed. */
