@@ -139,13 +139,24 @@ export const events = (q: Span & { kind?: string; limit?: number; cursor?: strin
   list<t.LogEvent>("/events", { ...q }, signal);
 
 export const models = {
-  /** All models that the words fit, each with its newest versions. */
-  list: (signal?: Signal, words = "") => all<t.Model>("/models", { query: words }, 5000, signal),
+  /** The models that the words fit, max at most, each with its newest versions. */
+  list: (signal?: Signal, words = "", max = 5000) => all<t.Model>("/models", { query: words }, max, signal),
+  /** One version with its contract. */
+  version: (model: string, version: number, signal?: Signal) => request<t.VersionDetails>("GET", `/models/${id(model)}/versions/${version}`, { signal }),
+  /** The address of a version's ONNX file. */
+  file: (model: string, version: number) => url(`/models/${id(model)}/versions/${version}/file`),
+  /** Changes what is said about a model, under its revision. */
+  describe: (m: t.Model, body: Notes) => request<t.Model>("PATCH", `/models/${id(m.name)}`, { body, ifMatch: m.revision }),
+  /** Changes what is said about a version. */
+  describeVersion: (model: string, version: number, body: Notes) =>
+    request<t.Model>("PATCH", `/models/${id(model)}/versions/${version}`, { body }),
+  /** Deletes a model with all its versions. */
+  remove: (model: string) => request<undefined>("DELETE", `/models/${id(model)}`),
   /** The newest versions of a model, max at most. */
   versions: (model: string, max: number, signal?: Signal) => all<t.ModelVersion>(`/models/${id(model)}/versions`, {}, max, signal),
   diff: (model: string, from: number, to: number, signal?: Signal) =>
     list<t.ModelDifference>(`/models/${id(model)}/diff`, { from, to }, signal).then((l) => l.items),
-  add: (q: { name: string; description?: string; licence?: string; source?: string }, file: Blob, p: (v: number) => void) =>
+  add: (q: { name: string; description?: string; licence?: string; source?: string; family?: string; contract?: string[] }, file: Blob, p: (v: number) => void) =>
     upload<t.Model>("/models", q, new Blob([file], { type: "application/octet-stream" }), p),
   /** Repeats the self-check of a version, which takes seconds. */
   check: (model: string, version: number) => request<t.ModelCheck>("POST", `/models/${id(model)}/versions/${version}/check`),
@@ -159,6 +170,15 @@ export const models = {
   aliasHistory: (model: string, alias: string, signal?: Signal) =>
     list<t.AliasMove>(`/models/${id(model)}/aliases/${id(alias)}/history`, {}, signal).then((l) => l.items),
 };
+
+/** What is said about a model or a version; what is absent stays. */
+export interface Notes {
+  description?: string;
+  licence?: string;
+  source?: string;
+  set_tags?: Record<string, string>;
+  remove_tags?: string[];
+}
 
 /** Models that can be fetched from the network. */
 export const catalogue = {
