@@ -171,6 +171,7 @@ type Status struct {
 	// unsure or still, and why; empty when everything is decoded and detected. Audits
 	// decode an idle camera at random; misses are those that found movement nobody
 	// had noticed. Late counts looks that found what had not shown before.
+	Idle           string `json:"idle,omitempty"` // what it is spared then: store.IdleAuto, IdleDecode or IdleOff
 	Activity       string `json:"activity,omitempty"`
 	ActivityReason string `json:"activity_reason,omitempty"`
 	IdleAudits     uint64 `json:"idle_audits,omitempty"`

@@ -22,6 +22,13 @@ const (
 	RecordOff        = "off"        // nothing
 )
 
+// What a camera is spared while nothing moves before it.
+const (
+	IdleAuto   = "auto"   // decoding, where its coded video tells that nothing moves, else most detections
+	IdleDecode = "decode" // most detections
+	IdleOff    = "off"    // nothing
+)
+
 // Camera is one configured source of video.
 type Camera struct {
 	ID        string // as Client.ID; a token of bus subjects and a folder name
@@ -34,6 +41,7 @@ type Camera struct {
 	Enabled   bool
 	Record    string  // one of the Record constants
 	DetectFPS float64 // detections per second wanted; 0 takes the default
+	Idle      string  // one of the Idle constants; empty takes detect.idle
 	Weight    float64 // of its detections when there are too many for the machine; 0 counts as 1
 	// With RecordMotion and RecordEvents: how long before and after what happens
 	// recordings are kept; 0 takes the default.

@@ -199,6 +199,14 @@ func (g *Gate) Report() Report {
 	return r
 }
 
+// Continue takes over the counts of another gate of the same camera.
+func (g *Gate) Continue(counts Report) {
+	g.report.Wakes, g.report.Late, g.report.Audits, g.report.Misses = counts.Wakes, counts.Late, counts.Audits, counts.Misses
+}
+
+// Decoding says that the gate is never Idle.
+func (g *Gate) Decoding() bool { return g.decode }
+
 // Idle says that units need not be decoded.
 func (g *Gate) Idle() bool { return g.report.State == Idle }
 

@@ -43,6 +43,7 @@ type theatre struct {
 	gate   func() *activity.Gate // nil: one that may leave the camera undecoded
 	half   func(w *Worker)       // called in the middle of the scene; may be nil
 	seen   func(pipeline.Status) // called after each unit was sent; may be nil
+	idle   string                // of the camera's record
 	model  string
 	asked  []time.Duration // PTS of the pictures that the model saw
 	middle time.Duration   // of the stream when half was called
@@ -121,7 +122,7 @@ func (th *theatre) play(rng *rand.Rand) {
 		var n int
 		var w *Worker
 		var err error
-		w, err = NewWorker(store.Camera{ID: "door"}, Deps{
+		w, err = NewWorker(store.Camera{ID: "door", Idle: th.idle}, Deps{
 			Open: func(store.Camera) (pipeline.Source, error) {
 				return source{func(ctx context.Context, s pipeline.Sink) error { return th.run(ctx, s, w) }}, nil
 			},
@@ -133,8 +134,13 @@ func (th *theatre) play(rng *rand.Rand) {
 			Annotator: func(store.Camera) Annotator {
 				return annotate.New(annotate.Config{}, track.New(track.Config{}, func() string { n++; return strconv.Itoa(n) }), th)
 			},
-			Gate: func(store.Camera) *activity.Gate {
-				if th.gate != nil {
+			Gate: func(c store.Camera) *activity.Gate {
+				switch {
+				case c.Idle == store.IdleOff:
+					return nil
+				case c.Idle == store.IdleDecode:
+					return activity.NewDecoding()
+				case th.gate != nil:
 					return th.gate()
 				}
 				return activity.New(rng)

@@ -114,6 +114,7 @@ func (m *Manager) reconcile(ctx context.Context) {
 		wanted[c.ID] = true
 		old := m.get(c.ID)
 		if old != nil && !needsRestart(old.camera, c) && !old.due(time.Now()) {
+			old.idle(c)
 			continue
 		}
 		if old != nil {
@@ -156,7 +157,7 @@ func (m *Manager) end(r *running) {
 // needsRestart tells whether a change touches what the worker was made from.
 func needsRestart(a, b store.Camera) bool {
 	for _, c := range []*store.Camera{&a, &b} {
-		c.Name, c.Revision, c.DetectFPS, c.Weight = "", 0, 0, 0
+		c.Name, c.Revision, c.DetectFPS, c.Weight, c.Idle = "", 0, 0, 0, ""
 		c.RecordBefore, c.RecordAfter, c.Keep, c.KeepEvents, c.KeepBytes = 0, 0, 0, 0, 0 // retention reads them anew
 		if c.Record != store.RecordOff {
 			c.Record = store.RecordContinuous // what is kept of it is decided later

@@ -76,9 +76,7 @@ func newVideo(ctx context.Context, w *Worker) *video {
 	v := &video{w: w, ctx: ctx, known: -1, pictured: -1}
 	v.books.corrupt = func() { w.drops.corrupt.Add(1) }
 	v.books.empty = func() { w.drops.empty.Add(1) }
-	if w.deps.Gate != nil {
-		v.gate = w.deps.Gate(w.camera)
-	}
+	v.setGate(w.camera)
 	return v
 }
 

@@ -136,8 +136,9 @@ type Worker struct {
 	skipping bool             // owned by the source's goroutine
 	format   *pipeline.Format // owned by the source's goroutine; to go with the next unit
 	events   chan event
-	answers  chan answer    // of the detector, for the decoder's goroutine
-	pending  sync.WaitGroup // frames with the detector
+	answers  chan answer       // of the detector, for the decoder's goroutine
+	regate   chan store.Camera // whose gate is to be made anew, for the decoder's goroutine
+	pending  sync.WaitGroup    // frames with the detector
 	pace     pace
 	seq      uint64 // owned by the decoder's goroutine
 }
@@ -180,7 +181,7 @@ func NewWorker(c store.Camera, deps Deps) (*Worker, error) {
 	w := &Worker{
 		camera: c, deps: deps, log: deps.Log.With("camera", c.ID),
 		queue: make(chan coded, queueUnits), events: make(chan event, queueEvents),
-		answers: make(chan answer, queueAnswers), pace: pace{},
+		answers: make(chan answer, queueAnswers), regate: make(chan store.Camera, 1), pace: pace{},
 		status: pipeline.Status{CameraID: c.ID, State: pipeline.StateConnecting, Since: time.Now()},
 	}
 	var err error
@@ -231,6 +232,8 @@ func (w *Worker) decode(ctx context.Context) {
 			v.take(c)
 		case a := <-w.answers:
 			v.answered(a)
+		case c := <-w.regate:
+			v.regate(c)
 		}
 	}
 }

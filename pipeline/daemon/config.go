@@ -69,15 +69,6 @@ type DetectConfig struct {
 	MaxWait  time.Duration `yaml:"max_wait" min:"0s" max:"1s"`
 }
 
-// The values of detect.idle. What a camera in which nothing moves is spared is, with
-// auto, decoding where its coded video tells that nothing moves, and else the model;
-// with decode, the model only; with off, nothing.
-const (
-	idleAuto   = "auto"
-	idleDecode = "decode"
-	idleOff    = "off"
-)
-
 // RecordConfig is the section record.
 type RecordConfig struct {
 	Segment  time.Duration `yaml:"segment" min:"1s" max:"10m"`
@@ -163,7 +154,7 @@ func DefaultConfig() Config {
 			DialTimeout: 5 * time.Second,
 			ReadTimeout: 10 * time.Second,
 		},
-		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: idleAuto, MaxBatch: 8},
+		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: store.IdleAuto, MaxBatch: 8},
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, EventAge: 30 * 24 * time.Hour, Reserve: 2 << 30,
 			Before: 5 * time.Second, After: 10 * time.Second,

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -84,11 +85,11 @@ func (d *Daemon) openStages(context.Context) (err error) {
 }
 
 // gate decides for a camera what it is spared while nothing moves; nil: nothing.
-func (d *Daemon) gate(store.Camera) *activity.Gate {
-	switch d.cfg.Detect.Idle {
-	case idleOff:
+func (d *Daemon) gate(c store.Camera) *activity.Gate {
+	switch cmp.Or(c.Idle, d.cfg.Detect.Idle) {
+	case store.IdleOff:
 		return nil
-	case idleDecode:
+	case store.IdleDecode:
 		return activity.NewDecoding()
 	default:
 		return activity.New(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))) //nolint:gosec // which moments are audited is no secret

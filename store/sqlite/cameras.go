@@ -9,12 +9,12 @@ import (
 )
 
 const selectCameras = `SELECT id, client_id, name, url, username, password, transport, enabled, record,
-	detect_fps, no_audio, loop, demo, record_before_us, record_after_us, keep_us, keep_events_us, keep_bytes, weight, revision, created_us, updated_us FROM cameras`
+	detect_fps, no_audio, loop, demo, record_before_us, record_after_us, keep_us, keep_events_us, keep_bytes, weight, idle, revision, created_us, updated_us FROM cameras`
 
 func scanCamera(r row) (c store.Camera, err error) {
 	var created, updated, before, after, keep, keepEvents int64
 	err = r.Scan(&c.ID, &c.ClientID, &c.Name, &c.URL, &c.Username, (*string)(&c.Password), &c.Transport, &c.Enabled, &c.Record,
-		&c.DetectFPS, &c.NoAudio, &c.Loop, &c.Demo, &before, &after, &keep, &keepEvents, &c.KeepBytes, &c.Weight, &c.Revision, &created, &updated)
+		&c.DetectFPS, &c.NoAudio, &c.Loop, &c.Demo, &before, &after, &keep, &keepEvents, &c.KeepBytes, &c.Weight, &c.Idle, &c.Revision, &created, &updated)
 	c.RecordBefore, c.RecordAfter, c.Keep, c.KeepEvents = micro(before), micro(after), micro(keep), micro(keepEvents)
 	c.CreatedAt, c.UpdatedAt = timeOf(created), timeOf(updated)
 	return c, err
@@ -30,11 +30,11 @@ func (s *Store) CreateCamera(ctx context.Context, c store.Camera) (store.Camera,
 	c.UpdatedAt = c.CreatedAt
 	err := s.write(ctx, "create "+cameraNamed(c.ID), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO cameras (id, client_id, name, url, username, password, transport, enabled, record,
-			detect_fps, no_audio, loop, demo, record_before_us, record_after_us, keep_us, keep_events_us, keep_bytes, weight, revision, created_us, updated_us)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			detect_fps, no_audio, loop, demo, record_before_us, record_after_us, keep_us, keep_events_us, keep_bytes, weight, idle, revision, created_us, updated_us)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			c.ID, c.ClientID, c.Name, c.URL, c.Username, string(c.Password), c.Transport, c.Enabled, c.Record,
 			c.DetectFPS, c.NoAudio, c.Loop, c.Demo, c.RecordBefore.Microseconds(), c.RecordAfter.Microseconds(), c.Keep.Microseconds(),
-			c.KeepEvents.Microseconds(), c.KeepBytes, c.Weight, c.Revision, micros(c.CreatedAt), micros(c.UpdatedAt))
+			c.KeepEvents.Microseconds(), c.KeepBytes, c.Weight, c.Idle, c.Revision, micros(c.CreatedAt), micros(c.UpdatedAt))
 		switch {
 		case isDuplicate(err):
 			return exists(cameraNamed(c.ID))
@@ -75,10 +75,10 @@ func (s *Store) UpdateCamera(ctx context.Context, c store.Camera, expect int64) 
 		c.Revision, c.CreatedAt, c.UpdatedAt = old.Revision+1, old.CreatedAt, s.time()
 		_, err = tx.ExecContext(ctx, `UPDATE cameras SET client_id = ?, name = ?, url = ?, username = ?, password = ?, transport = ?,
 			enabled = ?, record = ?, detect_fps = ?, no_audio = ?, loop = ?, demo = ?,
-			record_before_us = ?, record_after_us = ?, keep_us = ?, keep_events_us = ?, keep_bytes = ?, weight = ?, revision = ?, updated_us = ? WHERE id = ?`,
+			record_before_us = ?, record_after_us = ?, keep_us = ?, keep_events_us = ?, keep_bytes = ?, weight = ?, idle = ?, revision = ?, updated_us = ? WHERE id = ?`,
 			c.ClientID, c.Name, c.URL, c.Username, string(c.Password), c.Transport,
 			c.Enabled, c.Record, c.DetectFPS, c.NoAudio, c.Loop, c.Demo,
-			c.RecordBefore.Microseconds(), c.RecordAfter.Microseconds(), c.Keep.Microseconds(), c.KeepEvents.Microseconds(), c.KeepBytes, c.Weight,
+			c.RecordBefore.Microseconds(), c.RecordAfter.Microseconds(), c.Keep.Microseconds(), c.KeepEvents.Microseconds(), c.KeepBytes, c.Weight, c.Idle,
 			c.Revision, micros(c.UpdatedAt), c.ID)
 		switch {
 		case isDangling(err):

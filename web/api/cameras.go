@@ -26,6 +26,7 @@ type Camera struct {
 	Audio       bool   `json:"audio" doc:"Whether its sound is recorded, where it sends some."`
 	Retention
 	DetectFPS float64 `json:"detect_fps" example:"5" doc:"Detections per second wanted; 0 takes the default."`
+	Idle      string  `json:"idle,omitempty" enum:"auto,decode,off" doc:"What it is spared while nothing moves, instead of what the settings say (detect.idle); absent: as the settings say. status.idle has what is in force."`
 	Weight    float64 `json:"weight" example:"1" doc:"Its share of detections when there are too many for the machine, in proportion to the weights of the other cameras."`
 	Loop      bool    `json:"loop" doc:"Files only: whether it starts again at the end."`
 	Demo      bool    `json:"demo" doc:"Whether it belongs to the built-in demo."`
@@ -48,6 +49,7 @@ type CameraSettings struct {
 	Audio     *bool   `json:"audio,omitempty" doc:"Whether its sound is recorded with the video, where it sends some; default true. A camera without it is not asked for its sound. A change without it keeps what is stored. Recording people's sound is against the law in many places."`
 	Retention
 	DetectFPS *float64 `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second wanted; 0 takes the default."`
+	Idle      string   `json:"idle,omitempty" enum:"auto,decode,off" doc:"What it is spared while nothing moves: auto, decoding and detections; decode, detections only; off, nothing. Absent takes detect.idle of the settings. A change is in force at once and interrupts nothing."`
 	Weight    *float64 `json:"weight,omitempty" minimum:"0.1" maximum:"10" example:"2" doc:"Its share of detections when there are too many for the machine, in proportion to the weights of the other cameras; default 1."`
 	Loop      *bool    `json:"loop,omitempty" doc:"Files only: whether it starts again at the end; default false."`
 }
@@ -199,6 +201,7 @@ func (s *server) apply(in CameraSettings, c store.Camera) (store.Camera, error) 
 	if in.DetectFPS != nil {
 		c.DetectFPS = *in.DetectFPS
 	}
+	c.Idle = in.Idle
 	c.Weight = 1
 	if in.Weight != nil {
 		c.Weight = *in.Weight
@@ -261,7 +264,7 @@ func (s *server) camera(ctx context.Context, id string) (Camera, error) {
 func (s *server) newCamera(c store.Camera) Camera {
 	return Camera{
 		ID: c.ID, ClientID: c.ClientID, Name: c.Name, URL: c.URL, Username: c.Username, HasPassword: c.Password != "",
-		Transport: c.Transport, Enabled: c.Enabled, Record: c.Record, Audio: !c.NoAudio, Retention: newRetention(c), DetectFPS: c.DetectFPS, Weight: cmp.Or(c.Weight, 1), Loop: c.Loop, Demo: c.Demo,
+		Transport: c.Transport, Enabled: c.Enabled, Record: c.Record, Audio: !c.NoAudio, Retention: newRetention(c), DetectFPS: c.DetectFPS, Idle: c.Idle, Weight: cmp.Or(c.Weight, 1), Loop: c.Loop, Demo: c.Demo,
 		Revision: c.Revision, CreatedAt: Time{c.CreatedAt}, UpdatedAt: Time{c.UpdatedAt}, Status: s.status(c),
 	}
 }

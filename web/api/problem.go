@@ -128,7 +128,7 @@ func mayShow(d *huma.ErrorDetail) bool {
 		return true
 	}
 	switch member {
-	case "client_id", "name", "transport", "record", "detect_fps", "weight", "record_before_s", "record_after_s", "keep_days", "keep_events_days", "keep_bytes", "kind", "camera_id", "model", "version", "min_score":
+	case "client_id", "name", "transport", "record", "detect_fps", "idle", "weight", "record_before_s", "record_after_s", "keep_days", "keep_events_days", "keep_bytes", "kind", "camera_id", "model", "version", "min_score":
 		return true
 	}
 	return false

@@ -60,7 +60,7 @@ func TestClients(t *testing.T) {
 
 func TestCameras(t *testing.T) {
 	f := newFixture(t)
-	a := f.do("POST", "/cameras", `{"name":"Front Door","url":"rtsp://viewer:pw@10.0.0.5/stream","detect_fps":10,"weight":2.5}`).want(201)
+	a := f.do("POST", "/cameras", `{"name":"Front Door","url":"rtsp://viewer:pw@10.0.0.5/stream","detect_fps":10,"idle":"decode","weight":2.5}`).want(201)
 	require.Equal(t, "front-door", a.get("id"))
 	require.Equal(t, "default", a.get("client_id"))
 	require.Equal(t, "rtsp://10.0.0.5/stream", a.get("url"))
@@ -70,10 +70,12 @@ func TestCameras(t *testing.T) {
 	require.Equal(t, "continuous", a.get("record"))
 	require.Equal(t, true, a.get("enabled"))
 	require.Equal(t, "connecting", a.get("status.state"))
+	require.Equal(t, "decode", a.get("idle"))
 
-	f.SetStatuses(pipeline.Status{CameraID: "front-door", State: pipeline.StateRunning, FPS: 25, Since: apitest.Time, Clock: "rtcp"})
+	f.SetStatuses(pipeline.Status{CameraID: "front-door", State: pipeline.StateRunning, FPS: 25, Idle: "decode", Since: apitest.Time, Clock: "rtcp"})
 	a = f.do("GET", "/cameras/front-door", "").want(200)
 	require.Equal(t, "running", a.get("status.state"))
+	require.Equal(t, "decode", a.get("status.idle"))
 	require.Equal(t, "2026-11-25T09:30:18.123Z", a.get("status.since"))
 	require.Equal(t, []any{"front-door"}, f.do("GET", "/cameras?client_id=default", "").want(200).all("id"))
 	f.do("GET", "/cameras?client_id=nobody", "").want(404)
@@ -119,6 +121,7 @@ func TestRefusedCameras(t *testing.T) {
 		"bad id":           {`{"id":"Bad Id","name":"x","url":"rtsp://h/x"}`, 422, "body.id"},
 		"bad transport":    {`{"name":"x","url":"rtsp://h/x","transport":"smoke"}`, 422, "body.transport"},
 		"bad record":       {`{"name":"x","url":"rtsp://h/x","record":"sometimes"}`, 422, "body.record"},
+		"idle":             {`{"name":"x","url":"rtsp://h/x","idle":"never"}`, 422, "body.idle"},
 		"weightless":       {`{"name":"x","url":"rtsp://h/x","weight":0}`, 422, "body.weight"},
 		"too many fps":     {`{"name":"x","url":"rtsp://h/x","detect_fps":61}`, 422, "body.detect_fps"},
 		"wrong type":       {`{"name":7,"url":"rtsp://h/x"}`, 422, "body.name"},

@@ -38,6 +38,7 @@ type Status struct {
 	Clock         string  `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How capture times are obtained."`
 	TimeErrorMS   float64 `json:"time_error_ms,omitempty" doc:"Half-width of the interval that capture times are known to lie in."`
 
+	Idle           string `json:"idle,omitempty" enum:"auto,decode,off" doc:"What the camera is spared while nothing moves: what it says itself, else detect.idle of the settings. Absent while it is not being watched."`
 	Activity       string `json:"activity,omitempty" enum:"learning,idle,active,unsure,still" doc:"Whether anything moves. Only while idle are pictures left undecoded; while still they are decoded and compared, and seldom detected. Absent where everything is decoded and detected (detect.idle: off)."`
 	ActivityReason string `json:"activity_reason,omitempty" example:"nothing moves" doc:"Why, in words."`
 	IdleAudits     uint64 `json:"idle_audits,omitempty" doc:"How often the camera was decoded at random while idle."`
@@ -87,6 +88,6 @@ func newStatus(s pipeline.Status) Status {
 		Model: s.Model, ModelVersion: s.ModelVersion, ModelRevision: s.ModelRevision, ModelError: s.ModelError,
 		AudioCodec: string(s.AudioCodec), AudioReason: s.AudioReason,
 		Recording: s.Recording, RecordError: s.RecordError, Clock: s.Clock, TimeErrorMS: s.TimeErrorMS,
-		Activity: s.Activity, ActivityReason: s.ActivityReason, IdleAudits: s.IdleAudits, IdleMisses: s.IdleMisses, IdleLate: s.IdleLate,
+		Idle: s.Idle, Activity: s.Activity, ActivityReason: s.ActivityReason, IdleAudits: s.IdleAudits, IdleMisses: s.IdleMisses, IdleLate: s.IdleLate,
 	}
 }

@@ -1741,6 +1741,11 @@ export interface components {
              */
             id: string;
             /**
+             * @description What it is spared while nothing moves, instead of what the settings say (detect.idle); absent: as the settings say. status.idle has what is in force.
+             * @enum {string}
+             */
+            idle?: "auto" | "decode" | "off";
+            /**
              * Format: int64
              * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
              */
@@ -1877,6 +1882,11 @@ export interface components {
             detect_fps?: number;
             /** @description Whether it is being watched; default true. */
             enabled?: boolean;
+            /**
+             * @description What it is spared while nothing moves: auto, decoding and detections; decode, detections only; off, nothing. Absent takes detect.idle of the settings. A change is in force at once and interrupts nothing.
+             * @enum {string}
+             */
+            idle?: "auto" | "decode" | "off";
             /**
              * Format: int64
              * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
@@ -3257,6 +3267,11 @@ export interface components {
              */
             id?: string;
             /**
+             * @description What it is spared while nothing moves: auto, decoding and detections; decode, detections only; off, nothing. Absent takes detect.idle of the settings. A change is in force at once and interrupts nothing.
+             * @enum {string}
+             */
+            idle?: "auto" | "decode" | "off";
+            /**
              * Format: int64
              * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
              */
@@ -4544,6 +4559,11 @@ export interface components {
              * @example 1080
              */
             height?: number;
+            /**
+             * @description What the camera is spared while nothing moves: what it says itself, else detect.idle of the settings. Absent while it is not being watched.
+             * @enum {string}
+             */
+            idle?: "auto" | "decode" | "off";
             /**
              * Format: int64
              * @description How often the camera was decoded at random while idle.

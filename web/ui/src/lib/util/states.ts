@@ -68,3 +68,27 @@ export const CLOCK_WORDS: Record<string, string> = {
   arrival: "this machine, on arrival",
   file: "start of playing + time in the file",
 };
+
+/** What a camera is spared while nothing moves; "" is as the settings say. */
+export const IDLE_WORDS: Record<string, string> = {
+  "": "As in the settings",
+  auto: "Automatic",
+  decode: "Decode all, detect seldom",
+  off: "Decode and detect as always",
+};
+
+export const IDLE_HINTS: Record<string, string> = {
+  "": "What detect.idle says in config.yaml",
+  auto: "Leaves video undecoded where its coding tells that nothing moves; a key picture is looked at every few seconds",
+  decode: "Compares all pictures, and detects in one every two seconds until something moves",
+  off: "Costs most and misses nothing that the model can see",
+};
+
+/** What pictures and coding say of movement. */
+export const ACTIVITY_WORDS: Record<string, string> = {
+  learning: "learning",
+  idle: "idle, not decoded",
+  active: "active",
+  unsure: "decoded",
+  still: "still, seldom detected",
+};
