@@ -4471,6 +4471,11 @@ export interface components {
              */
             evict_below_bytes: number;
             /**
+             * Format: int64
+             * @description Files that can still be made (inodes).
+             */
+            free_files: number;
+            /**
              * @description evict: the oldest recordings go. refuse: uploads and renders are refused, series are dropped. stop: nothing but records is written.
              * @enum {string}
              */
@@ -4490,11 +4495,20 @@ export interface components {
              * @description Kept for records when nothing else may be written.
              */
             reserve_bytes: number;
+            /** @description What there is too little of: bytes, files (inodes), or what a quota leaves this user; empty while it is normal. */
+            short_of: string;
             /**
              * Format: int64
              * @description Free bytes below which it is stop.
              */
             stop_below_bytes: number;
+            /**
+             * Format: int64
+             * @description Inodes of the file system, 0 where it makes them as needed.
+             */
+            total_files: number;
+            /** @description Whether the work queue takes work: it is closed from refuse on, and when its files have failed. */
+            work_queue: boolean;
         };
         Status: {
             /**

@@ -2,7 +2,7 @@
 import type { RunningModel, RunningModelInput } from "../api/types";
 
 /** The settings of a running model without what the history adds. */
-export type Settings = Required<Omit<RunningModelInput, "$schema" | "reason">>;
+export type Settings = Required<Omit<RunningModelInput, "$schema" | "reason" | "force">>;
 
 type Key = keyof Settings;
 
