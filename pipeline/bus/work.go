@@ -114,4 +114,3 @@ func (b *Bus) workOne(ctx context.Context, q *queues, m jetstream.Msg, handle fu
 		b.log.Warn("acknowledge work", "subject", m.Subject(), "error", err)
 	}
 }
-

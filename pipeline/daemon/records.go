@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"detectd/pipeline/registry"
 	"detectd/pipeline/simulate"
@@ -48,7 +49,12 @@ func (d *Daemon) openRecords(ctx context.Context) error {
 // addDefaultModel registers the model that came with the program, and makes sure
 // that the one the settings name exists.
 func (d *Daemon) addDefaultModel(ctx context.Context) error {
-	if err := AddDefaultModel(ctx, d.registry); err != nil {
+	err := AddDefaultModel(ctx, d.registry)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) { // detection goes on with what is there
+		d.log.Warn("the model that came with detectd is not looked at: the disk is full", "error", err)
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := d.records.ModelVersion(ctx, d.cfg.Detect.Model, 0); err != nil {

@@ -24,14 +24,15 @@ func RegisterSpace(reg prometheus.Registerer, figures func() SpaceFigures) error
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "detectd_space_" + name, Help: help},
 			func() float64 { return value(figures()) })
 	}
-	collectors := []prometheus.Collector{
+	causes := []string{"bytes", "files", "quota"}
+	collectors := append(make([]prometheus.Collector, 0, 3+len(causes)),
 		gauge("free_files", "Inodes free on the disk of the data folder.", func(f SpaceFigures) float64 { return float64(f.FreeFiles) }),
 		gauge("size_files", "Inodes of the disk of the data folder, 0 where they are made as needed.", func(f SpaceFigures) float64 { return float64(f.Files) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "detectd_work_queue_open", Help: "1 while the work queue takes work; it is closed on a disk that is nearly full.",
 		}, func() float64 { return flag(figures().Queue) }),
-	}
-	for _, cause := range []string{"bytes", "files", "quota"} {
+	)
+	for _, cause := range causes {
 		collectors = append(collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "detectd_space_short", Help: "1 for what the level is about, when it is not normal.", ConstLabels: prometheus.Labels{"of": cause},
 		}, func() float64 { return flag(figures().ShortOf == cause) }))

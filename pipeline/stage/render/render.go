@@ -96,7 +96,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	start := strconv.FormatInt(time.Now().UnixNano(), 36)
 	for {
 		if s.deps.Bus.Opened(ctx) != nil {
-			return nil // ctx has ended
+			return nil //nolint:nilerr // ctx has ended
 		}
 		err := s.requeue(ctx, start)
 		if err == nil {

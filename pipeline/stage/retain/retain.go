@@ -33,7 +33,7 @@ type Config struct {
 	Missing func() int64
 	// MissingFiles is how many files have to go; nil: none.
 	MissingFiles func() int
-	Wake    <-chan struct{} // a token asks for a sweep now; may be nil
+	Wake         <-chan struct{} // a token asks for a sweep now; may be nil
 
 	Policy  *Policy              // of single cameras; nil: only the limits above
 	Elapsed func() time.Duration // a clock that never jumps; nil takes the machine's
