@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -29,6 +30,7 @@ type faultyDisk struct {
 // diskFault is what a disk does wrong; the zero value is a good disk.
 type diskFault struct {
 	sync   syscall.Errno // of every fsync
+	only   string        // the fsyncs of what lies below it alone; "": of all
 	slow   time.Duration // every fsync takes as long
 	write  syscall.Errno // whatever needs more space
 	create syscall.Errno // whatever makes a name
@@ -88,11 +90,7 @@ func syncing(f diskFault) syscall.Errno   { return f.sync }
 // sync is an fsync of a file. A file that is synced anew after a failure without
 // having been written anew is believed in: what failed is not on a real disk.
 func (d *faultyDisk) sync(path string) syscall.Errno {
-	d.mu.Lock()
-	wait := d.fault.slow
-	d.mu.Unlock()
-	time.Sleep(wait)
-	errno := d.allows(syncing)
+	errno := d.syncs(path)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -208,14 +206,19 @@ func (n *diskNode) Fsync(_ context.Context, h fs.FileHandle, _ uint32) syscall.E
 	if _, isFile := h.(*diskFile); isFile {
 		return n.disk.sync(n.name())
 	}
-	time.Sleep(n.disk.delay())
-	return n.disk.allows(syncing)
+	return n.disk.syncs(n.name())
 }
 
-func (d *faultyDisk) delay() time.Duration {
+// syncs takes as long as an fsync does, and says how it ends.
+func (d *faultyDisk) syncs(path string) syscall.Errno {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.fault.slow
+	fault := d.fault
+	d.mu.Unlock()
+	if !strings.HasPrefix(path, fault.only) {
+		return d.allows()
+	}
+	time.Sleep(fault.slow)
+	return d.allows(syncing)
 }
 
 type diskFile struct {

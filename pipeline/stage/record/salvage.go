@@ -124,29 +124,17 @@ func (r *Recorder) known(ctx context.Context, since string) (map[string]bool, er
 // without any.
 func salvage(root, cameraID, file string) (store.Segment, error) {
 	n, nameErr := parseName(strings.TrimSuffix(filepath.Base(file), tempSuffix))
-	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	f, err := os.Open(file)
 	if err != nil {
 		return store.Segment{}, err
 	}
-	defer f.Close() //nolint:errcheck // written data is synced below
+	defer f.Close() //nolint:errcheck // it is only read
 	c, err := inspect(f)
 	if err != nil {
 		return store.Segment{}, err
 	}
 	if nameErr != nil || c.frames == 0 {
 		return store.Segment{}, os.Remove(file)
-	}
-	if err := f.Truncate(c.good); err != nil {
-		return store.Segment{}, err
-	}
-	if c.rate > 0 && c.heard == 0 { // see segment.publish
-		soundtrack.Remove(c.head)
-		if _, err := f.WriteAt(c.head, 0); err != nil {
-			return store.Segment{}, err
-		}
-	}
-	if err := f.Sync(); err != nil {
-		return store.Segment{}, err
 	}
 	row := store.Segment{
 		CameraID: cameraID, Start: n.start, End: n.start.Add(min(duration(c.end), store.MaxSegment)), Path: n.path(cameraID),
@@ -156,11 +144,48 @@ func salvage(root, cameraID, file string) (store.Segment, error) {
 	if c.heard > 0 {
 		row.Audio, row.AudioTime = string(c.audio), min(c.heard, row.End.Sub(row.Start))
 	}
-	return row, place(root, file, row.Path)
+	if c.good == c.size && !c.mute() && !strings.HasSuffix(file, tempSuffix) { // it was complete, and synced
+		return row, place(root, file, row.Path)
+	}
+	temp := filepath.Join(root, cameraID, n.String()+anewSuffix)
+	if err := writeAnew(temp, f, c); err != nil {
+		return store.Segment{}, errors.Join(err, os.Remove(temp))
+	}
+	if err := place(root, temp, row.Path); err != nil {
+		return store.Segment{}, err
+	}
+	if strings.HasSuffix(file, tempSuffix) {
+		return row, os.Remove(file)
+	}
+	return row, nil
+}
+
+// anewSuffix is that of a copy; no name of a segment ends so, which gets what is
+// left of a copy removed at the next start.
+const anewSuffix = ".anew" + tempSuffix
+
+// writeAnew copies what is whole in a file to another, and syncs that. The file itself
+// is never synced and believed in: it may have pages that an earlier sync has failed to
+// write, of this run or of one before, and a system forgets those.
+func writeAnew(path string, from *os.File, c content) error {
+	to, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, io.NewSectionReader(from, 0, c.good))
+	if err == nil && c.mute() {
+		soundtrack.Remove(c.head)
+		_, err = to.WriteAt(c.head, 0)
+	}
+	if err == nil {
+		err = to.Sync()
+	}
+	return errors.Join(err, to.Close())
 }
 
 // content is what is whole in a file.
 type content struct {
+	size          int64 // bytes of the file
 	good          int64 // bytes
 	frames        int
 	end           int64 // latest presentation time plus duration, from the first frame's, in ticks
@@ -172,6 +197,9 @@ type content struct {
 	heard         time.Duration // of the sound
 }
 
+// mute says that there is a track for sound and none in it, see segment.publish.
+func (c *content) mute() bool { return c.rate > 0 && c.heard == 0 }
+
 // maxHead bounds the boxes that are read into memory; media data is skipped.
 const maxHead = 16 << 20
 
@@ -182,7 +210,7 @@ func inspect(f *os.File) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	var c content
+	c := content{size: info.Size()}
 	var moof []byte
 	first := true
 	origin := int64(0)
