@@ -327,15 +327,13 @@ func answered(request *http.Request, into any) (int, error) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode >= http.StatusBadRequest {
-		var problem struct {
-			Detail string `json:"detail"`
+		no := &refusal{Status: response.StatusCode}
+		if err := json.NewDecoder(response.Body).Decode(no); err != nil || no.Detail == "" {
+			no.Detail = "it answered " + response.Status
 		}
-		if err := json.NewDecoder(response.Body).Decode(&problem); err != nil || problem.Detail == "" {
-			problem.Detail = "it answered " + response.Status
-		}
-		return response.StatusCode, errors.New(problem.Detail)
+		return response.StatusCode, no
 	}
-	if into == nil {
+	if into == nil || response.StatusCode == http.StatusNoContent {
 		return response.StatusCode, nil
 	}
 	if err := json.NewDecoder(response.Body).Decode(into); err != nil {

@@ -62,6 +62,8 @@ type commands struct {
 	Eval        evalCommand        `cmd:"" help:"Measure a model on pictures whose objects are known: the figures of COCO."`
 	Simulate    simulateCommand    `cmd:"" help:"Serve files as RTSP cameras."`
 	Models      modelsCommand      `cmd:"" help:"List, show, add, check, quantize and remove models."`
+	Running     runningCommand     `cmd:"" help:"Say and set what the cameras of a running detectd run: models, limits, rates."`
+	Promotions  promotionsCommand  `cmd:"" help:"Look after versions on their way to the cameras of a running detectd."`
 	Backup      backupCommand      `cmd:"" help:"Write all that must last into one file, also while the daemon runs."`
 	Restore     restoreCommand     `cmd:"" help:"Make a data folder of a backup."`
 	Check       checkCommand       `cmd:"" help:"Compare records with files, and say or repair what is wrong."`

@@ -37,6 +37,7 @@ type modelsCommand struct {
 	Check          modelsCheckCommand    `cmd:"" help:"Look whether a model's contract can be right, and draw what it finds."`
 	Measure        modelsMeasureCommand  `cmd:"" help:"Measure how fast and how accurate a version is here, and keep that with it."`
 	Alias          modelsAliasCommand    `cmd:"" help:"Let an alias name a version, if that meets the alias's rules."`
+	Promote        modelsPromoteCommand  `cmd:"" help:"Take a version to the cameras step by step: beside what runs, on some, on all."`
 	Rules          modelsRulesCommand    `cmd:"" help:"Show or set what a version must meet before an alias may name it."`
 	Tag            modelsTagCommand      `cmd:"" help:"Change tags and description of a model or a version."`
 	Import         modelsImportCommand   `cmd:"" help:"Copy models and aliases from elsewhere."`
