@@ -29,6 +29,9 @@ type Tracking interface {
 	LogRun(ctx context.Context, runID string, metrics []Metric, params, tags []Text) error
 	// MetricHistory returns all values of a metric as they came.
 	MetricHistory(ctx context.Context, runID, key string, limit, offset int) ([]Metric, error)
+	// AddInputs notes data sets and logged models as inputs of a run; one of the same
+	// name and digest replaces the tags.
+	AddInputs(ctx context.Context, runID string, inputs []Input) error
 	// AddOutputs notes logged models as outputs of a run.
 	AddOutputs(ctx context.Context, runID string, outputs []Output) error
 
@@ -88,7 +91,18 @@ type Run struct {
 	Tags         []Text
 	Params       []Text
 	Metrics      []Metric // the newest value of each
+	Inputs       []Input
 	Outputs      []Output
+}
+
+// Input is a data set that a run was given, or a logged model.
+type Input struct {
+	ModelID string // of a logged model; then the rest is empty
+
+	Name, Digest       string
+	SourceType, Source string // where the data is, in MLflow's words
+	Schema, Profile    string // JSON, as the client says
+	Tags               []Text
 }
 
 // Output is a logged model that a run made.

@@ -268,6 +268,37 @@ def test_credentials_are_accepted(client, monkeypatch, auth):
     assert client.search_registered_models()
 
 
+def test_copy(client, yard):
+    """A copy has the same file, contract and run under another name."""
+    client.set_registered_model_alias("Yard Watch", "candidate", "1")
+    copied = client.copy_model_version("models:/Yard Watch@candidate", "Yard in production")
+    client.delete_registered_model_alias("Yard Watch", "candidate")
+    assert (copied.name, str(copied.version), copied.run_id) == ("Yard in production", "1", yard[0].info.run_id)
+    assert client.copy_model_version("models:/Yard Watch/1", "Yard in production").version == copied.version, "the same file is the same version"
+    assert mlflow.onnx.load_model("models:/Yard in production/1").graph.node
+    again = mlflow.register_model("models:/Yard in production/1", "Yard once more")
+    assert str(again.version) == "1"
+    for name in ("Yard in production", "Yard once more"):
+        client.delete_registered_model(name)
+
+
+def test_inputs(client):
+    """What a run was given is kept, and named by what it made."""
+    import mlflow.data
+
+    data = mlflow.data.from_numpy(np.zeros((2, 3), np.float32), name="street")
+    with mlflow.start_run() as run:
+        mlflow.log_input(data, context="training", tags={"split": "7"})
+        mlflow.onnx.log_model(detector(0.75), name="model", registered_model_name="fed")
+    given = client.get_run(run.info.run_id).inputs.dataset_inputs
+    assert [(i.dataset.name, i.dataset.digest) for i in given] == [("street", data.digest)]
+    assert {t.key: t.value for t in given[0].tags} == {"mlflow.data.context": "training", "split": "7"}
+    found = client.search_runs([run.info.experiment_id], "dataset.name = 'street'")
+    assert [r.info.run_id for r in found] == [run.info.run_id]
+    assert client.get_model_version("fed", "1").tags["detectd.dataset"] == f"street@{data.digest}"
+    client.delete_registered_model("fed")
+
+
 def test_stages(client, yard):
     client.transition_model_version_stage("Yard Watch", "1", "Production")
     assert [v.current_stage for v in client.get_latest_versions("Yard Watch", ["Production"])] == ["Production"]

@@ -45,6 +45,9 @@ type New struct {
 	Contract    map[string]string // keys of the contract that cannot be found out: docs/models.md
 
 	SHA256 string // of the file, in hex, where the sender knows it; "" accepts any
+	// Known is the contract of a version with this very file, which is copied; nil
+	// for others. Family and Contract come on top of it.
+	Known json.RawMessage
 
 	VersionDescription string
 	Tags               map[string]string // of the version
@@ -168,7 +171,13 @@ func (r *Registry) addFile(ctx context.Context, m New, sha string, size int64) (
 	if len(same) > 0 {
 		return same[0], fmt.Errorf("this file is %s@%d: %w", same[0].Model, same[0].Version, store.ErrExists)
 	}
-	found, err := r.examine(ctx, sha, model.Options{Family: m.Family, Overrides: m.Contract})
+	options := model.Options{Family: m.Family, Overrides: m.Contract}
+	if len(m.Known) > 0 {
+		if err := json.Unmarshal(m.Known, &options.Contract); err != nil {
+			return store.ModelVersion{}, fmt.Errorf("read contract of %s: %w", m.Source, err)
+		}
+	}
+	found, err := r.examine(ctx, sha, options)
 	if err != nil {
 		return store.ModelVersion{}, err
 	}

@@ -146,6 +146,33 @@ func TestSelfCheckIsStored(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
+// TestCopyKeepsItsContract: a version that is copied under another name is not
+// guessed anew.
+func TestCopyKeepsItsContract(t *testing.T) {
+	r, _, _ := open(t)
+	file := detecttest.Bright(t)
+	v, err := r.Add(t.Context(), New{Name: "bright", Contract: map[string]string{"min_score": "0.875"}}, bytes.NewReader(file))
+	require.NoError(t, err)
+	again, err := r.Add(t.Context(), New{Name: "copy", Known: v.Contract}, bytes.NewReader(file))
+	require.NoError(t, err)
+	require.JSONEq(t, string(v.Contract), string(again.Contract))
+	_, err = r.Add(t.Context(), New{Name: "bad", Known: []byte("{")}, bytes.NewReader(file))
+	require.ErrorContains(t, err, "read contract")
+}
+
+// TestExpectedChecksum refuses another file than the one that was announced, and
+// leaves nothing of it.
+func TestExpectedChecksum(t *testing.T) {
+	r, records, blobs := open(t)
+	_, err := r.Add(t.Context(), New{Name: "bright", SHA256: strings.Repeat("ab", 32)}, bytes.NewReader(detecttest.Bright(t)))
+	require.ErrorIs(t, err, ErrChecksum)
+	require.ErrorContains(t, err, "not abab")
+	models, err := records.ListModels(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, models)
+	require.NoError(t, blobs.Each(t.Context(), func(address string, _ int64) error { return fmt.Errorf("blob %s was left", address) }))
+}
+
 func TestRefusedFilesChangeNothing(t *testing.T) {
 	r, records, blobs := open(t)
 	for name, c := range map[string]struct {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -133,6 +134,10 @@ func (s *Store) complete(ctx context.Context, runs []store.Run) (err error) {
 		if r.Metrics, err = s.newestMetrics(ctx, "run_id", r.ID); err != nil {
 			return err
 		}
+		r.Inputs, err = list(ctx, s.r, scanInput, "inputs", `SELECT body FROM mlflow_inputs WHERE run_id = ? ORDER BY model_id, name, digest`, r.ID)
+		if err != nil {
+			return err
+		}
 		r.Outputs, err = list(ctx, s.r, func(r row) (o store.Output, err error) {
 			return o, r.Scan(&o.ModelID, &o.Step)
 		}, "outputs", `SELECT model_id, step FROM mlflow_outputs WHERE run_id = ? ORDER BY step, model_id`, r.ID)
@@ -161,6 +166,8 @@ func (s *Store) SearchRuns(ctx context.Context, q store.Search) ([]store.Run, er
 		"id": "id", "experiment": "CAST(experiment_id AS TEXT)", "name": "name", "user": "user", "status": "status",
 		"start": "start_ms", "end": "end_ms", "deleted": "deleted",
 		"tag": textOf("r.id", store.TextTag), "param": textOf("r.id", store.TextParam),
+		"input":  "EXISTS (SELECT 1 FROM mlflow_inputs i WHERE i.run_id = r.id AND i.name %s)",
+		"digest": "EXISTS (SELECT 1 FROM mlflow_inputs i WHERE i.run_id = r.id AND i.digest %s)",
 		"metric": `(SELECT value FROM mlflow_metrics m WHERE m.run_id = r.id AND m.key = ?` + newest + ` LIMIT 1)`,
 	}, filter{}, q)
 	if err != nil {
@@ -228,6 +235,35 @@ func (s *Store) newestMetrics(ctx context.Context, column, id string) ([]store.M
 func (s *Store) MetricHistory(ctx context.Context, runID, key string, limit, offset int) ([]store.Metric, error) {
 	return list(ctx, s.r, scanMetric, "metrics", selectMetrics+` WHERE run_id = ? AND key = ?
 		GROUP BY time_ms, step, value ORDER BY min(id) LIMIT ? OFFSET ?`, runID, key, limit, offset)
+}
+
+func scanInput(r row) (i store.Input, err error) {
+	var body string
+	if err := r.Scan(&body); err != nil {
+		return i, err
+	}
+	return i, json.Unmarshal([]byte(body), &i)
+}
+
+// AddInputs implements store.Tracking.
+func (s *Store) AddInputs(ctx context.Context, runID string, inputs []store.Input) error {
+	return s.write(ctx, "add inputs of run", func(tx *sql.Tx) error {
+		for _, i := range inputs {
+			body, err := marshal(i)
+			if err != nil {
+				return fmt.Errorf("encode input: %w", err)
+			}
+			_, err = tx.ExecContext(ctx, `INSERT INTO mlflow_inputs (run_id, model_id, name, digest, body) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT (run_id, model_id, name, digest) DO UPDATE SET body = excluded.body`, runID, i.ModelID, i.Name, i.Digest, body)
+			if isDangling(err) {
+				return notFound(runNamed(runID))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // AddOutputs implements store.Tracking.

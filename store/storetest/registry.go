@@ -187,6 +187,19 @@ func tracking(t *testing.T, s store.Records) {
 
 	m, err := s.CreateLoggedModel(ctx, store.LoggedModel{ID: "m-1", ExperimentID: e.ID, Name: "model", RunID: "r", Status: "PENDING", Tags: params})
 	require.NoError(t, err)
+	street := store.Input{Name: "street", Digest: "d1", SourceType: "local", Source: `{"uri":"street"}`, Schema: "{}", Tags: []store.Text{{Key: "mlflow.data.context", Value: "training"}}}
+	require.NoError(t, s.AddInputs(ctx, "r", []store.Input{street, {ModelID: m.ID}}))
+	street.Tags[0].Value = "eval"
+	require.NoError(t, s.AddInputs(ctx, "r", []store.Input{street}))
+	requireMissing(t, s.AddInputs(ctx, "none", []store.Input{street}), `run "none": not found`)
+	with, err := s.Run(ctx, "r")
+	require.NoError(t, err)
+	require.Equal(t, []store.Input{street, {ModelID: m.ID}}, with.Inputs)
+	for name, want := range map[string]int{"street": 1, "yard": 0} {
+		found, err := s.SearchRuns(ctx, store.Search{Terms: []store.Term{{Field: "input", Op: "=", Value: name}}})
+		require.NoError(t, err)
+		require.Len(t, found, want, name)
+	}
 	require.NoError(t, s.AddOutputs(ctx, "r", []store.Output{{ModelID: m.ID, Step: 2}}))
 	require.NoError(t, s.FinishLoggedModel(ctx, "m-1", "READY", ""))
 	for i := range 3 {

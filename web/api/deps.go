@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -146,6 +147,9 @@ type NewModel struct {
 	Contract    map[string]string // keys of the contract that cannot be found out
 
 	SHA256 string // of the file, in hex, where the sender knows it; "" accepts any
+	// Known is the contract of a version with this very file, which is copied; nil
+	// for others. Family and Contract come on top of it.
+	Known json.RawMessage
 
 	VersionDescription string
 	Tags               map[string]string // of the version

@@ -25,6 +25,7 @@ func (s *server) routeRuns(r chi.Router) {
 	r.Post("/runs/log-batch", s.handle(s.logBatch))
 	r.Post("/runs/set-tag", s.handle(s.setRunTag))
 	r.Post("/runs/delete-tag", s.handle(s.deleteRunTag))
+	r.Post("/runs/log-inputs", s.handle(s.logInputs))
 	r.Post("/runs/outputs", s.handle(s.runOutputs))
 	r.Get("/metrics/get-history", s.handle(s.metricHistory))
 	r.Get("/artifacts/list", s.handle(s.listRunArtifacts))
@@ -66,7 +67,7 @@ func runJSON(r store.Run, folder string) answer {
 	return answer{
 		"info":    info,
 		"data":    answer{"metrics": metricsJSON(r.Metrics), "params": textsJSON(r.Params), "tags": textsJSON(r.Tags)},
-		"inputs":  answer{},
+		"inputs":  inputsJSON(r.Inputs),
 		"outputs": answer{"model_outputs": outputs},
 	}
 }
@@ -180,6 +181,7 @@ func (s *server) searchRuns(ctx context.Context, in params) (answer, error) {
 	q, err := names{
 		"run_id": "id", "run_name": "name", "user_id": "user", "status": "status", "start_time": "start", "end_time": "end",
 		"Created": "start", "tag.": "tag", "param.": "param", "metric.": "metric",
+		"dataset.name": "input", "dataset.digest": "digest", "datasets.name": "input", "datasets.digest": "digest",
 	}.search(in, "filter", 1000, 50_000)
 	if err != nil {
 		return nil, err

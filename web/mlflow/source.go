@@ -22,6 +22,8 @@ const own = "registry"
 type source struct {
 	onnx   store.Artifact
 	logged store.LoggedModel // empty when it is no logged model
+	// version is the version that has the file; nil for files that are none yet.
+	version *store.ModelVersion
 	// open opens a file beside it.
 	open func(name string) (io.ReadSeekCloser, int64, error)
 }
@@ -32,11 +34,17 @@ func (s *server) source(ctx context.Context, address, modelID string) (source, e
 	if err != nil {
 		return source{}, err
 	}
+	if v, ok, err := s.ownVersion(ctx, folder); err != nil {
+		return source{}, err
+	} else if ok {
+		onnx, err := s.artifact(ctx, folder+"/model.onnx")
+		return source{onnx: onnx, version: &v}, err
+	}
 	onnx, err := s.findONNX(ctx, folder)
 	if err != nil {
 		return source{}, err
 	}
-	return source{onnx, logged, func(name string) (io.ReadSeekCloser, int64, error) {
+	return source{onnx: onnx, logged: logged, open: func(name string) (io.ReadSeekCloser, int64, error) {
 		a, err := s.artifact(ctx, path.Dir(onnx.Path)+"/"+name)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil, 0, fmt.Errorf("there is no %q beside the model", name)

@@ -1,9 +1,11 @@
 package mlflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,8 +116,20 @@ func (s *server) createVersion(ctx context.Context, in params) (answer, error) {
 		RunID: in.str("run_id"), LoggedModel: src.logged.ID, Contract: map[string]string{}, External: src.open,
 	}
 	ReadTags(&n, m.Tags, tagsOf(src.logged), own)
+	if v := src.version; v != nil { // a copy keeps what is known of its file
+		n.Known, n.RunID, n.LoggedModel, n.Licence = v.Contract, cmp.Or(n.RunID, v.RunID), v.LoggedModel, cmp.Or(n.Licence, v.Licence)
+	}
 	if n.RunID == "" {
 		n.RunID = src.logged.RunID
+	}
+	if trained, err := s.datasets(ctx, n.RunID); err != nil {
+		return nil, err
+	} else if _, said := own[datasetTag]; trained != "" && !said {
+		n.Tags = maps.Clone(own)
+		if n.Tags == nil {
+			n.Tags = map[string]string{}
+		}
+		n.Tags[datasetTag] = trained
 	}
 	file, _, err := s.Blobs.Open(ctx, src.onnx.SHA256)
 	if err != nil {

@@ -3,3 +3,13 @@
 -- +goose Up
 ALTER TABLE model_versions ADD COLUMN checked_us INTEGER NOT NULL DEFAULT 0;
 UPDATE model_versions SET checked_us = created_us WHERE self_check <> '';
+
+-- What runs of MLflow were given: data sets by name and digest, and logged models.
+CREATE TABLE mlflow_inputs (
+    run_id   TEXT NOT NULL REFERENCES mlflow_runs (id),
+    model_id TEXT NOT NULL, -- '' for a data set
+    name     TEXT NOT NULL,
+    digest   TEXT NOT NULL,
+    body     TEXT NOT NULL, -- JSON
+    PRIMARY KEY (run_id, model_id, name, digest)
+) STRICT, WITHOUT ROWID;
