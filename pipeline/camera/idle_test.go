@@ -40,10 +40,11 @@ type theatre struct {
 	stop    time.Duration // 0: after the end of the scene
 	watch   bool          // somebody asks for the newest picture all the time
 
-	gate   func() *activity.Gate // nil: one that may leave the camera undecoded
-	half   func(w *Worker)       // called in the middle of the scene; may be nil
-	seen   func(pipeline.Status) // called after each unit was sent; may be nil
-	idle   string                // of the camera's record
+	gate   func() *activity.Gate  // nil: one that may leave the camera undecoded
+	half   func(w *Worker)        // called in the middle of the scene; may be nil
+	seen   func(pipeline.Status)  // called after each unit was sent; may be nil
+	idle   string                 // of the camera's record
+	aged   func(u *pipeline.Unit) // called before each unit is sent; may be nil
 	model  string
 	asked  []time.Duration // PTS of the pictures that the model saw
 	middle time.Duration   // of the stream when half was called
@@ -186,6 +187,9 @@ func (th *theatre) wait(w *Worker) {
 func (th *theatre) run(ctx context.Context, sink pipeline.Sink, w *Worker) error {
 	sink.Format(th.format)
 	for _, u := range th.units {
+		if th.aged != nil {
+			th.aged(&u)
+		}
 		sink.Unit(u)
 		if th.seen != nil {
 			th.seen(w.Status())
@@ -315,6 +319,28 @@ func TestEndWhileIdle(t *testing.T) {
 	require.Equal(t, string(activity.Idle), th.status.Activity)
 	require.Equal(t, th.status.Units, th.status.Frames+th.status.IdleFrames)
 	require.Len(t, th.as, int(th.status.Units)) //nolint:gosec // hundreds
+}
+
+// TestLateUnitsAreKeptWhileIdle: what waited too long for its turn costs nothing while
+// it need not be decoded, and belongs to what may begin.
+func TestLateUnitsAreKeptWhileIdle(t *testing.T) {
+	th := newTheatre(t, simulate.Spec{FPS: 25, Frames: 800, GOP: 50, Scene: &simulate.Scene{
+		Visits: []simulate.Visit{{From: 535, To: 600}},
+	}})
+	th.aged = func(u *pipeline.Unit) {
+		if u.PTS > 20400*time.Millisecond && u.PTS < 21300*time.Millisecond {
+			u.Arrived = time.Now().Add(-10 * lateAge)
+		}
+	}
+	then := ""
+	th.seen = func(s pipeline.Status) {
+		if s.Units == 530 {
+			then = s.Activity
+		}
+	}
+	th.play(nil)
+	require.Equal(t, string(activity.Idle), then)
+	th.check()
 }
 
 // TestSomebodyWatches: pictures are decoded for whoever asks for one after the other.

@@ -393,8 +393,13 @@ func (v *video) decodeHeld(n int) {
 }
 
 // late says that u is left out because the decoder is behind. It may be for a
-// while after it has woken up: what came meanwhile belongs to what has begun.
+// while after it has woken up: what came meanwhile belongs to what has begun. While
+// idle, u costs nothing, and what is held must have no hole.
 func (v *video) late(u pipeline.Unit) bool {
+	if v.gate != nil && v.gate.Idle() {
+		v.lag = lag{}
+		return false
+	}
 	now := time.Now()
 	return now.After(v.excused) && v.lag.drops(u, now)
 }
