@@ -28,6 +28,9 @@ type Output struct {
 	Sizes string
 	// Unknown leaves the shape out of the file.
 	Unknown bool
+	// Single makes the network fail for more than one picture, although its batch
+	// is free.
+	Single bool
 }
 
 // PictureInput is an input of this name, element type and dimensions, the first of
@@ -76,6 +79,11 @@ func (n Network) Encode(t testing.TB) []byte {
 				op("Mul", p+"scaled", nil, last, p+"factor"),
 			)
 			last = p + "scaled"
+		}
+		if o.Single {
+			b.Tensors = append(b.Tensors, onnx.Tensor{Name: p + "shape", Dims: []int64{int64(len(shape))}, Ints: shape})
+			b.Nodes = append(b.Nodes, op("Reshape", p+"single", nil, last, p+"shape"))
+			last = p + "single"
 		}
 		kind := map[string]int64{"": 1, detect.Float32: 1, detect.Float16: 10, "int32": 6, "int64": 7}[o.Type]
 		b.Nodes = append(b.Nodes, op("Cast", o.Name, map[string]any{"to": kind}, last))

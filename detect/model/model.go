@@ -97,6 +97,10 @@ func Open(rt *ort.Runtime, data []byte, o Options) (detect.Detector, error) {
 		return nil, fmt.Errorf("prepare model: %w", err)
 	}
 	session, err := rt.NewSession(data, info, o.Session)
+	if errors.Is(err, ort.ErrSinglePicture) && sniffed {
+		c.Input.Batch, info.Shape[0] = 1, 1
+		session, err = rt.NewSession(data, info, o.Session)
+	}
 	if err != nil {
 		return nil, refuse("%w", err)
 	}

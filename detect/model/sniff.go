@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,7 +90,14 @@ func guess(s detect.Signature, o Options) (detect.Contract, error) {
 		if !ok {
 			return detect.Contract{}, refuse("unknown family %q; there are %s", o.Family, familyNames())
 		}
-		c, err := Override(f.Sniff(s).Contract, o.Overrides)
+		if _, named := o.Overrides["input.name"]; !named && !takesPictures(s) {
+			return detect.Contract{}, noPictures(s)
+		}
+		c := f.Sniff(s).Contract
+		if names := sniff.Names(s); len(names) > 0 && len(names) != len(c.Labels) {
+			c.Labels, c.LabelIDs = names, nil // as many as there should be
+		}
+		c, err := Override(c, o.Overrides)
 		if err == nil && len(c.Labels) == 0 {
 			err = ask(f.Name, c, []string{"labels"})
 		}
@@ -108,9 +116,7 @@ func guess(s detect.Signature, o Options) (detect.Contract, error) {
 	}
 	switch len(found) {
 	case 0:
-		return detect.Contract{}, fmt.Errorf(
-			"%w: no family fits inputs %s and outputs %s; name one (--family %s) and give what is special (--contract KEY=VALUE)",
-			detect.ErrAmbiguous, describe(s.Inputs), describe(s.Outputs), strings.ReplaceAll(familyNames(), ", ", "|"))
+		return detect.Contract{}, unfit(s)
 	case 1:
 	default:
 		names := make([]string, 0, len(found))
@@ -134,9 +140,51 @@ func guess(s detect.Signature, o Options) (detect.Contract, error) {
 		if len(open) > 0 {
 			return c, ask(name, c, open)
 		}
-		return c, nil
+		return c, checkNames(s, name, c)
 	}
 	return detect.Contract{}, nil // found is not empty
+}
+
+// unfit says why no family fits: the model takes no pictures, its labels are too
+// few or too many for what would fit else, or it is laid out like none.
+func unfit(s detect.Signature) error {
+	if !takesPictures(s) {
+		return noPictures(s)
+	}
+	if len(sniff.Names(s)) > 0 {
+		nameless := s
+		nameless.Metadata = maps.Clone(s.Metadata)
+		delete(nameless.Metadata, "names")
+		for _, f := range Families() {
+			if g := f.Sniff(nameless); g.Fit > detect.NoFit {
+				return checkNames(s, f.Name, g.Contract)
+			}
+		}
+	}
+	return fmt.Errorf(
+		"%w: no family fits inputs %s and outputs %s; name one (--family %s) and give what is special (--contract KEY=VALUE)",
+		detect.ErrAmbiguous, describe(s.Inputs), describe(s.Outputs), strings.ReplaceAll(familyNames(), ", ", "|"))
+}
+
+// checkNames refuses labels, of the file or given, that are not as many as the
+// classes that a family finds: it would have left them out.
+func checkNames(s detect.Signature, name string, c detect.Contract) error {
+	names := sniff.Names(s)
+	if len(names) == 0 || len(c.Labels) == 0 || len(names) == len(c.Labels) {
+		return nil
+	}
+	return fmt.Errorf("%w: there are %d labels (names in its metadata), but as the family %s it has %d classes; give as many: --contract labels=@FILE",
+		detect.ErrAmbiguous, len(names), name, len(c.Labels))
+}
+
+func takesPictures(s detect.Signature) bool {
+	_, ok := sniff.Picture(s)
+	return ok
+}
+
+func noPictures(s detect.Signature) error {
+	return refuse("it must have one input for colour pictures ([N,3,H,W] or [N,H,W,3] of float32, float16 or uint8), but has %s; export it so",
+		describe(s.Inputs))
 }
 
 // ask says which keys to give, with what is usual in the family.
@@ -185,6 +233,10 @@ func complete(rt *ort.Runtime, data []byte, s detect.Signature, o Options) (dete
 		return s, err
 	}
 	session, err := rt.NewSession(data, info, o.Session)
+	if errors.Is(err, ort.ErrSinglePicture) {
+		info.Shape[0] = 1
+		session, err = rt.NewSession(data, info, o.Session)
+	}
 	if err != nil {
 		return s, refuse("%w", err)
 	}

@@ -30,6 +30,36 @@ func flat(inputs []onnx.Value, name string, metadata map[string]string, shape ..
 	}
 }
 
+// named is a network with these class names in its metadata.
+func named(n detecttest.Network, names string) detecttest.Network {
+	n.Metadata = map[string]string{"names": names}
+	return n
+}
+
+// TestSinglePicture opens a network that says that its batch is free and has
+// written 1 into its graph, as careless exports do.
+func TestSinglePicture(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	for _, unknown := range []bool{false, true} {
+		n := flat(picture("images"), "output0", map[string]string{"names": "['a','b']"}, 6, 84)
+		n.Outputs[0].Unknown, n.Outputs[0].Single = unknown, true
+		d, err := model.Open(rt, n.Encode(t), model.Options{})
+		require.NoError(t, err)
+		c := d.Contract()
+		require.Equal(t, "yolov8", c.Family)
+		require.Equal(t, 1, c.Input.Batch)
+		require.Equal(t, 1, d.MaxBatch())
+		require.NoError(t, d.Close())
+
+		d, err = model.Open(rt, n.Encode(t), model.Options{Contract: &c})
+		require.NoError(t, err)
+		require.NoError(t, d.Close())
+		c.Input.Batch = 0
+		_, err = model.Open(rt, n.Encode(t), model.Options{Contract: &c})
+		require.ErrorIs(t, err, ort.ErrSinglePicture)
+	}
+}
+
 func TestAmbiguous(t *testing.T) {
 	rt := detecttest.Runtime(t)
 	plain := picture("images")
@@ -47,22 +77,26 @@ func TestAmbiguous(t *testing.T) {
 		ambiguous bool
 		reasons   []string
 	}{
-		"two families":     {flat(plain, "out", nil, 84, 9), model.Options{}, true, []string{"--family yolox or --family yolov8"}},
-		"names decide":     {flat(plain, "out", map[string]string{"names": "['a','b','c','d','e']"}, 84, 9), model.Options{}, false, nil},
-		"no labels":        {flat(plain, "out", nil, 300, 6), model.Options{}, true, []string{"end2end", "--contract labels=@FILE"}},
-		"unknown scaling":  {two, model.Options{}, true, []string{"rfdetr", "--contract input.mean=0.485,0.456,0.406", "activation=sigmoid"}},
-		"told the scaling": {two, model.Options{Overrides: map[string]string{"input.mean": "0", "input.std": "1", "activation": "sigmoid"}}, false, nil},
-		"told the family":  {two, model.Options{Family: "rfdetr"}, false, nil},
-		"no anchors":       {many, model.Options{}, true, []string{"ssdheads", "--contract anchors=@FILE.json"}},
-		"nothing fits":     {flat(plain, "out", nil, 1000), model.Options{}, true, []string{`"out" float32[?,1000]`, "ssd|ssdheads|yolox|", "--contract KEY=VALUE"}},
-		"odd names":        {flat(plain, "out", map[string]string{"names": "['a']"}, 84, 9), model.Options{}, true, []string{"no family fits"}},
-		"segmentation":     {flat(plain, "out", map[string]string{"task": "segment"}, 116, 84), model.Options{}, false, []string{`task is "segment"`}},
-		"unknown family":   {two, model.Options{Family: "yolo9000"}, false, []string{`unknown family "yolo9000"`, "nanodet"}},
-		"wrong family":     {two, model.Options{Family: "yolov8", Overrides: map[string]string{"labels": "a"}}, false, []string{"score columns for 1 classes"}},
-		"labels missing":   {flat(plain, "out", nil, 300, 6), model.Options{Family: "end2end"}, true, []string{"labels=@FILE"}},
-		"bad override":     {two, model.Options{Overrides: map[string]string{"input.size": "3"}}, false, []string{"no such key", "input.width"}},
-		"fewer labels":     {flat(plain, "out", nil, 84, 9), model.Options{Family: "yolov8", Overrides: map[string]string{"labels": "a,b"}}, false, []string{"5 score columns for 2 classes"}},
-		"more labels":      {flat(plain, "out", nil, 84, 9), model.Options{Family: "yolox", Overrides: map[string]string{"labels": "a,b,c,d,e"}}, false, []string{"4 score columns for 5 classes"}},
+		"two families":      {flat(plain, "out", nil, 84, 9), model.Options{}, true, []string{"--family yolox or --family yolov8"}},
+		"names decide":      {flat(plain, "out", map[string]string{"names": "['a','b','c','d','e']"}, 84, 9), model.Options{}, false, nil},
+		"no labels":         {flat(plain, "out", nil, 300, 6), model.Options{}, true, []string{"end2end", "--contract labels=@FILE"}},
+		"unknown scaling":   {two, model.Options{}, true, []string{"rfdetr", "--contract input.mean=0.485,0.456,0.406", "activation=sigmoid"}},
+		"told the scaling":  {two, model.Options{Overrides: map[string]string{"input.mean": "0", "input.std": "1", "activation": "sigmoid"}}, false, nil},
+		"told the family":   {two, model.Options{Family: "rfdetr"}, false, nil},
+		"no anchors":        {many, model.Options{}, true, []string{"ssdheads", "--contract anchors=@FILE.json"}},
+		"nothing fits":      {flat(plain, "out", nil, 1000), model.Options{}, true, []string{`"out" float32[?,1000]`, "ssd|ssdheads|yolox|", "--contract KEY=VALUE"}},
+		"odd names":         {flat(plain, "out", map[string]string{"names": "['a']"}, 84, 9), model.Options{}, true, []string{"there are 1 labels", "as the family yolox it has 4 classes", "--contract labels=@FILE"}},
+		"too many names":    {flat(plain, "out", map[string]string{"names": "['a','b','c']"}, 2, 84), model.Options{Family: "yolov8"}, false, []string{"score columns for 3 classes"}},
+		"names of heads":    {named(two, "['a']"), model.Options{Overrides: map[string]string{"input.mean": "0", "input.std": "1", "activation": "sigmoid"}}, true, []string{"there are 1 labels", "as the family rfdetr it has 5 classes"}},
+		"grey pictures":     {flat([]onnx.Value{detecttest.PictureInput("images", "", 1, 64, 64)}, "out", nil, 84, 9), model.Options{}, false, []string{"one input for colour pictures", `"images" float32[?,1,64,64]`}},
+		"grey, with family": {flat([]onnx.Value{detecttest.PictureInput("images", "", 1, 64, 64)}, "out", nil, 84, 9), model.Options{Family: "yolov8"}, false, []string{"one input for colour pictures"}},
+		"segmentation":      {flat(plain, "out", map[string]string{"task": "segment"}, 116, 84), model.Options{}, false, []string{`task is "segment"`}},
+		"unknown family":    {two, model.Options{Family: "yolo9000"}, false, []string{`unknown family "yolo9000"`, "nanodet"}},
+		"wrong family":      {two, model.Options{Family: "yolov8", Overrides: map[string]string{"labels": "a"}}, false, []string{"score columns for 1 classes"}},
+		"labels missing":    {flat(plain, "out", nil, 300, 6), model.Options{Family: "end2end"}, true, []string{"labels=@FILE"}},
+		"bad override":      {two, model.Options{Overrides: map[string]string{"input.size": "3"}}, false, []string{"no such key", "input.width"}},
+		"fewer labels":      {flat(plain, "out", nil, 84, 9), model.Options{Family: "yolov8", Overrides: map[string]string{"labels": "a,b"}}, false, []string{"5 score columns for 2 classes"}},
+		"more labels":       {flat(plain, "out", nil, 84, 9), model.Options{Family: "yolox", Overrides: map[string]string{"labels": "a,b,c,d,e"}}, false, []string{"4 score columns for 5 classes"}},
 	} {
 		d, err := model.Open(rt, c.network.Encode(t), c.options)
 		if err == nil {

@@ -91,6 +91,10 @@ type outputShape struct {
 	batched bool
 }
 
+// ErrSinglePicture is returned by NewSession for a model that says that its batch is
+// free and runs with one picture only. With 1 as the first of Info.Shape it can be used.
+var ErrSinglePicture = errors.New("the model takes one picture at a time, though its file says any number")
+
 // NewSession loads a model. A free batch is found out by running the model once
 // with one and once with two empty pictures, which also gives the shapes of the
 // outputs. The model's bytes are not needed afterwards.
@@ -159,7 +163,10 @@ func (s *Session) probe(limit time.Duration) error {
 	two := one
 	if s.info.Shape[0] == 0 {
 		if two, err = s.shapes(2, limit); err != nil {
-			return err
+			if errors.Is(err, ErrSlow) {
+				return err
+			}
+			return fmt.Errorf("%w: %w", ErrSinglePicture, err)
 		}
 	}
 	for i, dims := range one {
@@ -167,7 +174,7 @@ func (s *Session) probe(limit time.Duration) error {
 		out := outputShape{dims: dims}
 		if !slices.Equal(dims, two[i]) {
 			if len(dims) < 1 || dims[0] != 1 || two[i][0] != 2 || !slices.Equal(dims[1:], two[i][1:]) {
-				return fmt.Errorf("output %q changes from %v to %v with a second picture", name, dims, two[i])
+				return fmt.Errorf("%w: output %q changes from %v to %v with a second picture", ErrSinglePicture, name, dims, two[i])
 			}
 			out.batched = true
 		} else if s.info.Shape[0] > 0 && len(dims) > 0 && dims[0] == s.info.Shape[0] {
