@@ -37,9 +37,10 @@ type Format struct {
 	ParameterSets [][]byte
 	// Extra is libav extradata for codecs other than the three above (files only).
 	Extra []byte
-	// Orientation and Aspect are what the container says of the pictures (files only):
-	// how to turn them, and the width of a pixel by its height. A zero Aspect leaves
-	// it to the coded video, a zero Orientation means upright.
+	// Orientation and Aspect are how to turn the pictures, and the width of a stored
+	// pixel by its height, as the container says (files only); a camera's worker adds
+	// the camera's rotation. A zero Aspect leaves it to the coded video, a zero
+	// Orientation means upright.
 	Orientation frame.Orientation
 	Aspect      [2]int
 }
@@ -143,7 +144,7 @@ type Status struct {
 	Since         time.Time `json:"since"`
 	NextTry       time.Time `json:"next_try,omitzero"`
 	Codec         Codec     `json:"codec,omitempty"`
-	Width         int       `json:"width,omitempty"`
+	Width         int       `json:"width,omitempty"` // of the upright picture, in stored pixels
 	Height        int       `json:"height,omitempty"`
 	PixelAspect   float64   `json:"pixel_aspect,omitempty"` // width of a pixel by its height; 0 before the first frame
 	FPS           float64   `json:"fps"`

@@ -13,7 +13,7 @@ import (
 // Label is one box to draw, with the words on its tag.
 type Label struct {
 	Text  string     // may be empty: no tag is drawn
-	Box   [4]float32 // x, y, width, height in pixels of the source frame, origin top left
+	Box   [4]float32 // x, y, width, height in pixels of the upright source frame, origin top left
 	Color Color
 }
 
@@ -23,6 +23,9 @@ type Style struct {
 	// Width of the drawn picture in pixels; the height follows. 0 keeps the
 	// frame's size. A width above the frame's is not taken: drawing never enlarges.
 	Width int
+	// TrueShape draws pixels that are not square as they are shown: the picture is as
+	// much wider or narrower. Else the picture has the shape of the stored pixels.
+	TrueShape bool
 	// LineWidth of the boxes in pixels of the drawn picture; 0 is automatic.
 	LineWidth int
 	// FontScale multiplies the height of the letters (about 22 pixels at 1); 0 is automatic.

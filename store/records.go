@@ -43,6 +43,7 @@ type Camera struct {
 	DetectFPS float64 // detections per second wanted; 0 takes the default
 	Idle      string  // one of the Idle constants; empty takes detect.idle
 	Weight    float64 // of its detections when there are too many for the machine; 0 counts as 1
+	Rotation  int     // by which its pictures are turned clockwise to be upright: 0, 90, 180 or 270 degrees, on top of what the stream says
 	// With RecordMotion and RecordEvents: how long before and after what happens
 	// recordings are kept; 0 takes the default.
 	RecordBefore, RecordAfter time.Duration

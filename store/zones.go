@@ -76,6 +76,42 @@ const (
 	MaxLoiter  = 24 * time.Hour
 )
 
+// Turned is the map for a picture that is turned clockwise: every shape stays on what
+// it was drawn on. Degrees are a multiple of 90.
+func (m ZoneMap) Turned(degrees int) ZoneMap {
+	turn := func(ps []Point) []Point {
+		out := slices.Clone(ps)
+		for i := range out {
+			out[i] = out[i].turned(degrees)
+		}
+		return out
+	}
+	m.Zones, m.Lines, m.Masks = slices.Clone(m.Zones), slices.Clone(m.Lines), slices.Clone(m.Masks)
+	for i := range m.Zones {
+		m.Zones[i].Polygon = turn(m.Zones[i].Polygon)
+	}
+	for i := range m.Lines {
+		m.Lines[i].From, m.Lines[i].To = m.Lines[i].From.turned(degrees), m.Lines[i].To.turned(degrees)
+	}
+	for i := range m.Masks {
+		m.Masks[i].Polygon = turn(m.Masks[i].Polygon)
+	}
+	return m
+}
+
+func (p Point) turned(degrees int) Point {
+	rest := func(v float64) float64 { return math.Round((1-v)*1e9) / 1e9 } // without the noise of the last digits
+	switch (degrees%360 + 360) % 360 {
+	case 90:
+		return Point{rest(p[1]), p[0]}
+	case 180:
+		return Point{rest(p[0]), rest(p[1])}
+	case 270:
+		return Point{p[1], rest(p[0])}
+	}
+	return p
+}
+
 // ZoneError is why a map cannot be used.
 type ZoneError struct {
 	Where  string // the member: "zones[2].polygon"

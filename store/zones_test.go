@@ -64,3 +64,21 @@ func TestZoneMapsThatAreRefused(t *testing.T) {
 		require.ErrorAs(t, err, &ze)
 	}
 }
+
+// TestTurnedZones: a point stays on what is under it, and four quarters are none.
+func TestTurnedZones(t *testing.T) {
+	m := ZoneMap{
+		Zones: []Zone{{ID: "z", Polygon: []Point{{0, 0.3}, {0.1, 0.3}, {0.1, 0.6}}}},
+		Lines: []Line{{ID: "l", From: Point{0.2, 0}, To: Point{0.2, 1}, Direction: DirectionLeft}},
+		Masks: []Mask{{ID: "m", Polygon: []Point{{0.5, 0.5}, {1, 0.5}, {1, 1}}}},
+	}
+	quarter := m.Turned(90)
+	require.Equal(t, []Point{{0.7, 0}, {0.7, 0.1}, {0.4, 0.1}}, quarter.Zones[0].Polygon)
+	require.Equal(t, Line{ID: "l", From: Point{1, 0.2}, To: Point{0, 0.2}, Direction: DirectionLeft}, quarter.Lines[0])
+	require.Equal(t, []Point{{0.5, 0.5}, {0.5, 1}, {0, 1}}, quarter.Masks[0].Polygon)
+	require.Equal(t, Point{0, 0.3}, m.Zones[0].Polygon[0], "the old map is left alone")
+	require.Equal(t, m.Turned(180), quarter.Turned(90))
+	require.Equal(t, m.Turned(-90), quarter.Turned(180))
+	require.Equal(t, m, quarter.Turned(270))
+	require.Equal(t, m, m.Turned(360))
+}

@@ -55,26 +55,15 @@ func NewGeometry(in detect.Input, s Source) Geometry {
 	return g
 }
 
-// ToSource maps corners in pixels of the input to a box in pixels of the source
-// picture as stored, clipped to it. The box is empty when nothing of it is inside.
+// ToSource maps corners in pixels of the input to a box in pixels of the upright
+// source picture, clipped to it. The box is empty when nothing of it is inside.
 func (g Geometry) ToSource(x0, y0, x1, y1 float32) detect.Box {
 	width, height := g.Orientation.Size(g.SrcW, g.SrcH)
 	w, h := float32(width), float32(height)
 	sx, sy := w/float32(g.Cols), h/float32(g.Rows)
 	x0, x1 = clip((x0-float32(g.Left))*sx, w), clip((x1-float32(g.Left))*sx, w)
 	y0, y1 = clip((y0-float32(g.Top))*sy, h), clip((y1-float32(g.Top))*sy, h)
-	b := detect.Box{X: x0, Y: y0, W: max(x1-x0, 0), H: max(y1-y0, 0)}
-	swapped, fromRight, fromBottom := g.Orientation.Parts()
-	if swapped {
-		b = detect.Box{X: b.Y, Y: b.X, W: b.H, H: b.W}
-	}
-	if fromRight {
-		b.X = float32(g.SrcW) - b.X - b.W
-	}
-	if fromBottom {
-		b.Y = float32(g.SrcH) - b.Y - b.H
-	}
-	return b
+	return detect.Box{X: x0, Y: y0, W: max(x1-x0, 0), H: max(y1-y0, 0)}
 }
 
 func clip(v, limit float32) float32 { return min(max(v, 0), limit) }

@@ -70,7 +70,8 @@ func (w *Worker) running(f *frame.Frame) {
 	was := w.status.State
 	w.status.LastFrame = f.Time
 	w.status.Clock, w.status.TimeErrorMS = string(f.Clock), float64(f.TimeError)/float64(time.Millisecond)
-	w.status.Width, w.status.Height, w.status.PixelAspect = f.Width(), f.Height(), f.Aspect()
+	w.status.Width, w.status.Height = f.UprightSize()
+	w.status.PixelAspect = f.UprightAspect()
 	w.mu.Unlock()
 	if was != pipeline.StateRunning {
 		w.log.Info("frames flow", "width", f.Width(), "height", f.Height())

@@ -128,8 +128,12 @@ var errEnded = errors.New("source returned")
 
 // Format implements pipeline.Sink.
 func (w *Worker) Format(f pipeline.Format) {
+	f.Orientation = f.Orientation.Turned(w.camera.Rotation)
 	w.format = &f
-	w.update(func(s *pipeline.Status) { s.Codec, s.Width, s.Height = f.Codec, f.Width, f.Height })
+	w.update(func(s *pipeline.Status) {
+		s.Codec = f.Codec
+		s.Width, s.Height = f.Orientation.Size(f.Width, f.Height)
+	})
 	for _, t := range w.taps {
 		t.Format(f)
 	}

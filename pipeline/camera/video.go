@@ -321,7 +321,8 @@ func (v *video) settle() {
 	v.w.seq++
 	v.w.frames.Add(1)
 	v.known, v.hold = l.frame.PTS, 0
-	v.w.events <- event{kind: frameDecoded, meta: l.frame.Meta, width: l.frame.Width(), height: l.frame.Height(), hold: l.hold}
+	width, height := l.frame.UprightSize()
+	v.w.events <- event{kind: frameDecoded, meta: l.frame.Meta, width: width, height: height, hold: l.hold}
 	if !l.asked {
 		return
 	}
@@ -336,6 +337,7 @@ func (v *video) settle() {
 // pass announces pictures that were not decoded, in the order of showing. like is
 // a frame of the same size.
 func (v *video) pass(units []pipeline.Unit, like *frame.Frame, hold time.Duration) {
+	width, height := like.UprightSize()
 	slices.SortFunc(units, func(a, b pipeline.Unit) int { return cmp.Compare(a.PTS, b.PTS) })
 	for _, u := range units {
 		if u.PTS <= v.known { // the look before, and pictures shown before it
@@ -346,7 +348,7 @@ func (v *video) pass(units []pipeline.Unit, like *frame.Frame, hold time.Duratio
 		}
 		v.w.seq++
 		v.w.idleFrames.Add(1)
-		v.w.events <- event{kind: frameDecoded, width: like.Width(), height: like.Height(), hold: hold, meta: frame.Meta{
+		v.w.events <- event{kind: frameDecoded, width: width, height: height, hold: hold, meta: frame.Meta{
 			CameraID: v.w.camera.ID, Seq: v.w.seq, PTS: u.PTS, Time: u.Time, TimeError: u.TimeError, Clock: u.Clock,
 			Arrived: u.Arrived, Key: u.Key, Damaged: u.Damaged,
 		}}
@@ -446,7 +448,8 @@ func (v *video) frame(f *frame.Frame) {
 	w.frames.Add(1)
 	w.running(f)
 	w.setLatest(f.Retain())
-	w.events <- event{kind: frameDecoded, meta: f.Meta, width: f.Width(), height: f.Height(), hold: v.hold}
+	width, height := f.UprightSize()
+	w.events <- event{kind: frameDecoded, meta: f.Meta, width: width, height: height, hold: v.hold}
 	assigned := w.deps.Detector.Assignment(w.camera.ID)
 	normal := assigned.FPS
 	w.pace.most(cmp.Or(assigned.FastFPS, w.deps.FastFPS))

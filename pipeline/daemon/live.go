@@ -49,7 +49,7 @@ func (p livePort) MJPEG(w http.ResponseWriter, r *http.Request, cameraID string)
 	for started := false; ; {
 		if f := p.d.cameras.Latest(cameraID); f != nil && f.Seq != shown {
 			shown = f.Seq
-			jpeg, err := p.d.render.Draw(f, store.Annotation{}, min(f.Width(), mjpegWidth))
+			jpeg, err := p.d.render.Draw(f, store.Annotation{}, mjpegWidth)
 			captured := f.Time
 			f.Release()
 			if err != nil {

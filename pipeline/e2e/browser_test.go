@@ -110,3 +110,28 @@ func TestTrueShapeOnPage(t *testing.T) {
 	})
 	browse(t, "shape.mjs", d.base+"/", recorded.UTC().Format(time.RFC3339Nano), "2")
 }
+
+// TestTurnedOnPage: live and recorded video of turned cameras is shown upright, with
+// the boxes in place: web/ui/e2e/turned.mjs.
+func TestTurnedOnPage(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.mp4")
+	require.NoError(t, simulate.Generate(path, simulate.Spec{FPS: 10, Frames: 100, GOP: 10, Plain: true, Still: true}))
+	s, _ := serve(t, simulate.Config{Files: []string{path}})
+	d := start(t)
+	useBright(t, d)
+	for id, degrees := range map[string]int{"quarter": 90, "half": 180} {
+		d.addCamera(t, id, s.URLs()[0], body{"id": id, "rotation": degrees})
+	}
+	var recorded time.Time
+	soon(t, func(t require.TestingT) {
+		for _, id := range []string{"quarter", "half"} {
+			all := list[recording](t, d.client, "/recordings?camera_id="+id)
+			require.NotEmpty(t, all)
+			last := all[len(all)-1]
+			require.Greater(t, last.End.Sub(all[0].Start), 15*time.Second, "the last of it has been detected by then")
+			recorded = last.End.Add(-6 * time.Second)
+		}
+	})
+	browse(t, "turned.mjs", d.base+"/", recorded.UTC().Format(time.RFC3339Nano), "quarter=90", "half=180")
+}

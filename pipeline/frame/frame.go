@@ -38,8 +38,9 @@ type Meta struct {
 	Arrived   time.Time // when the last byte of the access unit reached this process
 	Key       bool      // decoded from a key frame
 	Damaged   bool      // the decoder concealed errors: show it, never alert on it
-	// Orientation says how the pixels have to be turned to be upright. Sizes and
-	// boxes are those of the pixels as they are.
+	// Orientation says how the pixels have to be turned to be upright. Width and
+	// Height are those of the pixels as they are; boxes are those of the upright
+	// picture, whose size UprightSize tells.
 	Orientation Orientation
 }
 

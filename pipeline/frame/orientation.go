@@ -1,5 +1,13 @@
 package frame
 
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"github.com/asticode/go-astiav"
+)
+
 // Orientation says how the stored rows of a picture have to be turned to be
 // upright, numbered as in EXIF (CIPA DC-008, tag 0x0112): 1 as they are, 3 upside
 // down, 6 a quarter clockwise, 8 a quarter the other way, 2, 4, 5 and 7 mirrored.
@@ -60,4 +68,78 @@ func (o Orientation) From(x, y, w, h int) (storedX, storedY int) {
 		y = h - 1 - y
 	}
 	return x, y
+}
+
+// quarters are the orientations that are turns of each other, each a quarter
+// clockwise of the one before.
+var quarters = [2][4]Orientation{{Upright, 6, 3, 8}, {2, 7, 4, 5}}
+
+// Turned is the orientation of a picture that is turned clockwise once it is upright
+// by o. Degrees are a multiple of 90.
+func (o Orientation) Turned(degrees int) Orientation {
+	n := ((degrees/90)%4 + 4) % 4
+	if n == 0 {
+		return o
+	}
+	for _, circle := range quarters {
+		if i := slices.Index(circle[:], o); i >= 0 {
+			return circle[(i+n)%4]
+		}
+	}
+	return quarters[0][n]
+}
+
+// Matrix says where a stored pixel x, y of a picture goes, but for the shift that
+// keeps it in the first quadrant: to a·x + c·y, b·x + d·y, each of a to d being -1, 0
+// or 1 (ISO/IEC 14496-12, 6.2.2).
+func (o Orientation) Matrix() (a, b, c, d int) {
+	swapped, fromRight, fromBottom := o.Parts()
+	x, y := 1, 1
+	if fromRight {
+		x = -1
+	}
+	if fromBottom {
+		y = -1
+	}
+	if swapped {
+		return 0, x, y, 0
+	}
+	return x, 0, 0, y
+}
+
+// OrientationOf is the orientation with a matrix of the same signs; Upright for those
+// that do not turn by right angles.
+func OrientationOf(a, b, c, d int) Orientation {
+	for o := Upright; o <= 8; o++ {
+		oa, ob, oc, od := o.Matrix()
+		if sign(a) == oa && sign(b) == ob && sign(c) == oc && sign(d) == od {
+			return o
+		}
+	}
+	return Upright
+}
+
+func sign(v int) int { return cmp.Compare(v, 0) }
+
+// OrientationOfStream reads the matrix by which players turn the pictures of a file.
+func OrientationOfStream(s *astiav.Stream) Orientation {
+	m := s.SideData(astiav.PacketSideDataTypeDisplaymatrix) // nine numbers in three rows
+	if len(m) < 36 {
+		return Upright
+	}
+	at := func(i int) int { return int(int32(binary.NativeEndian.Uint32(m[4*i:]))) } //nolint:gosec // it is signed
+	return OrientationOf(at(0), at(1), at(3), at(4))
+}
+
+// UprightSize is the size of the picture once it is turned, in stored pixels.
+func (f *Frame) UprightSize() (width, height int) {
+	return f.Orientation.Size(f.Width(), f.Height())
+}
+
+// UprightAspect is the width of a pixel by its height once the picture is turned.
+func (f *Frame) UprightAspect() float64 {
+	if f.Orientation.Swapped() {
+		return 1 / f.Aspect()
+	}
+	return f.Aspect()
 }

@@ -31,6 +31,7 @@ type reader struct {
 	waiting []*astiav.Packet // since the last key frame, while it is not known whether they matter
 	began   bool
 	origin  int64 // presentation time of the first packet
+	turned  frame.Orientation
 }
 
 // open reads the head of the file. Only the MP4 demuxer is asked, and it may open
@@ -65,6 +66,7 @@ func (r *reader) choose() error {
 			return fmt.Errorf("open decoder: this libavcodec has none for %s", p.CodecID().Name())
 		}
 		r.stream, r.base = s.Index(), s.TimeBase().Float64()*float64(time.Second)
+		r.turned = frame.OrientationOfStream(s)
 		r.decoder = astiav.AllocCodecContext(codec)
 		if err := p.ToCodecContext(r.decoder); err != nil {
 			return fmt.Errorf("open decoder: %w", err)
@@ -198,7 +200,7 @@ func (r *reader) decode(p *astiav.Packet, fn func(*frame.Frame, time.Duration) e
 			pts = f.AV().PktDts()
 		}
 		at := r.at(pts)
-		f.PTS, f.Key = at, f.AV().KeyFrame()
+		f.PTS, f.Key, f.Orientation = at, f.AV().KeyFrame(), r.turned
 		if at < 0 { // needs pictures of the file before
 			f.Release()
 			continue

@@ -28,7 +28,7 @@ var allow = map[string][]string{
 	"pipeline/steady":   {"pipeline"},
 	"pipeline/decode":   {"pipeline", "pipeline/frame", "pipeline/decode/..."},
 	"pipeline/simulate": {"pipeline", "pipeline/frame", "pipeline/source/file", "pipeline/decode", "pipeline/simulate/..."},
-	"pipeline/playback": {"pipeline", "pipeline/frame", "pipeline/decode", "pipeline/soundtrack", "pipeline/playback/..."},
+	"pipeline/playback": {"pipeline", "pipeline/frame", "pipeline/decode", "pipeline/matrix", "pipeline/soundtrack", "pipeline/playback/..."},
 	"pipeline/offline": {
 		"pipeline", "pipeline/frame", "pipeline/source/file", "pipeline/decode", "pipeline/offline/...",
 		"detect", "render/picture", "render/pixel",
@@ -50,9 +50,10 @@ var allow = map[string][]string{
 	"pipeline/camera/proof": {"pipeline/...", "detect", "store"},
 	// How sound is described in files is known to those that write and read them.
 	"pipeline/soundtrack": {"pipeline"},
+	"pipeline/matrix":     {"pipeline/frame"},
 	// Stages know each other only over the bus.
 	"pipeline/stage": {
-		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/playback", "pipeline/decode", "pipeline/offline", "pipeline/soundtrack",
+		"pipeline", "pipeline/frame", "pipeline/bus", "pipeline/playback", "pipeline/decode", "pipeline/offline", "pipeline/matrix", "pipeline/soundtrack",
 		"detect", "detect/batch", "detect/assign", "detect/agree", "render", "render/...", "store",
 	},
 	// Scenes are painted as videos, and detectd is measured on what is in them.

@@ -21,12 +21,31 @@ type Picture struct {
 	mat gocv.Mat
 }
 
-// Frame converts f and draws the labels on it. f stays the caller's; the
-// picture is the caller's to Close.
+// Frame converts f, turns it upright and draws the labels on it. f stays the
+// caller's; the picture is the caller's to Close.
 func Frame(f *frame.Frame, labels []render.Label, style render.Style) (*Picture, error) {
-	w, h := style.Size(f.Width(), f.Height())
+	width, height := f.UprightSize()
+	shown := width
+	if style.TrueShape {
+		shown = max(1, int(math.Round(float64(width)*f.UprightAspect())))
+	}
+	w, h := style.Size(shown, height)
 	if w < 1 || h < 1 {
 		return nil, fmt.Errorf("draw frame: it has no picture")
+	}
+	p, err := convert(f, w, h)
+	if err != nil {
+		return nil, fmt.Errorf("draw frame: %w", err)
+	}
+	p.draw(labels, style, float32(w)/float32(width), float32(h)/float32(height))
+	return p, nil
+}
+
+// convert makes an upright picture of w by h pixels.
+func convert(f *frame.Frame, w, h int) (*Picture, error) {
+	swapped, fromRight, fromBottom := f.Orientation.Parts()
+	if swapped {
+		w, h = h, w
 	}
 	p := &Picture{mat: gocv.NewMatWithSize(h, w, gocv.MatTypeCV8UC3)}
 	var s pixel.Scaler
@@ -37,10 +56,29 @@ func Frame(f *frame.Frame, labels []render.Label, style render.Style) (*Picture,
 	}
 	if err != nil {
 		_ = p.Close() // nothing to lose: the picture was never filled
-		return nil, fmt.Errorf("draw frame: %w", err)
+		return nil, err
 	}
-	p.draw(labels, style, float32(w)/float32(f.Width()), float32(h)/float32(f.Height()))
-	return p, nil
+	if fromRight || fromBottom {
+		gocv.Flip(p.mat, &p.mat, flip(fromRight, fromBottom))
+	}
+	if !swapped {
+		return p, nil
+	}
+	turned := &Picture{mat: gocv.NewMat()}
+	gocv.Transpose(p.mat, &turned.mat)
+	return turned, p.Close()
+}
+
+// flip is OpenCV's code for mirroring.
+func flip(columns, rows bool) int {
+	switch {
+	case columns && rows:
+		return -1
+	case columns:
+		return 1
+	default:
+		return 0
+	}
 }
 
 // Width is the picture's width in pixels.

@@ -204,3 +204,50 @@ func BenchmarkFrame1080p(b *testing.B) {
 		require.NoError(b, p.Close())
 	}
 }
+
+// TestUprightAndTrueShape: whatever the orientation and the shape of pixels, what was
+// in the stored corner is where it is shown, and boxes are on it.
+func TestUprightAndTrueShape(t *testing.T) {
+	const w, h, side = 96, 64, 16
+	var pool frame.Pool
+	blue := render.Color{B: 250, G: 20, R: 20}
+	for o := frame.Orientation(0); o <= 8; o++ {
+		for _, shape := range [][2]int{{0, 1}, {3, 2}, {1, 2}} {
+			f := plain(t, &pool, w, h, astiav.PixelFormatYuv444P, grey)
+			bgr := bytes.Repeat([]byte{100, 100, 100}, w*h)
+			for y := range side {
+				for x := range side {
+					copy(bgr[3*(y*w+x):], []byte{250, 20, 20})
+				}
+			}
+			var s pixel.Scaler
+			require.NoError(t, s.FromBGR(bgr, 3*w, w, h, f.AV(), pixel.MatrixOf(f.AV())))
+			s.Close()
+			f.Orientation = o
+			f.AV().SetSampleAspectRatio(astiav.NewRational(shape[0], shape[1]))
+			width, height := o.Size(w, h)
+			// Where the stored corner is in the upright picture.
+			var box [4]float32
+			for _, at := range [][2]int{{0, 0}, {width - side, 0}, {0, height - side}, {width - side, height - side}} {
+				if x, y := o.From(at[0]+side/2, at[1]+side/2, w, h); x < side && y < side {
+					box = [4]float32{float32(at[0]), float32(at[1]), side, side}
+				}
+			}
+			for _, style := range []render.Style{{LineWidth: 1}, {LineWidth: 1, TrueShape: true}} {
+				across := 1.0
+				if style.TrueShape {
+					across = f.UprightAspect()
+				}
+				p, err := draw.Frame(f, []render.Label{{Box: box, Color: render.Color{R: 255}}}, style)
+				require.NoError(t, err)
+				require.Equal(t, [2]int{int(math.Round(float64(width) * across)), height}, [2]int{p.Width(), p.Height()})
+				x, y := int(float64(box[0]+side/2)*across), int(box[1]+side/2)
+				near(t, blue, at(t, p, x, y), 12, "in the box")
+				near(t, render.Color{R: 255}, at(t, p, x, int(box[1])), 12, "on its upper side")
+				near(t, render.Color{R: 255}, at(t, p, int(float64(box[0])*across), y), 12, "on its left side")
+				near(t, grey, at(t, p, p.Width()/2, p.Height()/2), 8, "elsewhere")
+				require.NoError(t, p.Close())
+			}
+		}
+	}
+}

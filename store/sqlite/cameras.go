@@ -9,12 +9,12 @@ import (
 )
 
 const selectCameras = `SELECT id, client_id, name, url, username, password, transport, enabled, record,
-	detect_fps, no_audio, loop, demo, record_before_us, record_after_us, keep_us, keep_events_us, keep_bytes, weight, idle, revision, created_us, updated_us FROM cameras`
+	detect_fps, no_audio, loop, demo, record_before_us, record_after_us, keep_us, keep_events_us, keep_bytes, weight, idle, rotation, revision, created_us, updated_us FROM cameras`
 
 func scanCamera(r row) (c store.Camera, err error) {
 	var created, updated, before, after, keep, keepEvents int64
 	err = r.Scan(&c.ID, &c.ClientID, &c.Name, &c.URL, &c.Username, (*string)(&c.Password), &c.Transport, &c.Enabled, &c.Record,
-		&c.DetectFPS, &c.NoAudio, &c.Loop, &c.Demo, &before, &after, &keep, &keepEvents, &c.KeepBytes, &c.Weight, &c.Idle, &c.Revision, &created, &updated)
+		&c.DetectFPS, &c.NoAudio, &c.Loop, &c.Demo, &before, &after, &keep, &keepEvents, &c.KeepBytes, &c.Weight, &c.Idle, &c.Rotation, &c.Revision, &created, &updated)
 	c.RecordBefore, c.RecordAfter, c.Keep, c.KeepEvents = micro(before), micro(after), micro(keep), micro(keepEvents)
 	c.CreatedAt, c.UpdatedAt = timeOf(created), timeOf(updated)
 	return c, err
@@ -30,11 +30,11 @@ func (s *Store) CreateCamera(ctx context.Context, c store.Camera) (store.Camera,
 	c.UpdatedAt = c.CreatedAt
 	err := s.write(ctx, "create "+cameraNamed(c.ID), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO cameras (id, client_id, name, url, username, password, transport, enabled, record,
-			detect_fps, no_audio, loop, demo, record_before_us, record_after_us, keep_us, keep_events_us, keep_bytes, weight, idle, revision, created_us, updated_us)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			detect_fps, no_audio, loop, demo, record_before_us, record_after_us, keep_us, keep_events_us, keep_bytes, weight, idle, rotation, revision, created_us, updated_us)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			c.ID, c.ClientID, c.Name, c.URL, c.Username, string(c.Password), c.Transport, c.Enabled, c.Record,
 			c.DetectFPS, c.NoAudio, c.Loop, c.Demo, c.RecordBefore.Microseconds(), c.RecordAfter.Microseconds(), c.Keep.Microseconds(),
-			c.KeepEvents.Microseconds(), c.KeepBytes, c.Weight, c.Idle, c.Revision, micros(c.CreatedAt), micros(c.UpdatedAt))
+			c.KeepEvents.Microseconds(), c.KeepBytes, c.Weight, c.Idle, c.Rotation, c.Revision, micros(c.CreatedAt), micros(c.UpdatedAt))
 		switch {
 		case isDuplicate(err):
 			return exists(cameraNamed(c.ID))
@@ -61,7 +61,8 @@ func (s *Store) ListCameras(ctx context.Context, clientID string) ([]store.Camer
 	return list(ctx, s.r, scanCamera, "cameras", selectCameras+f.where()+` ORDER BY id`, f.args...)
 }
 
-// UpdateCamera implements store.Cameras. A camera that moves to another client
+// UpdateCamera implements store.Cameras. What is watched in a picture that is turned
+// otherwise is turned along. A camera that moves to another client
 // leaves its running-model record behind, which would mean nothing there.
 func (s *Store) UpdateCamera(ctx context.Context, c store.Camera, expect int64) (store.Camera, error) {
 	err := s.write(ctx, "update "+cameraNamed(c.ID), func(tx *sql.Tx) error {
@@ -75,17 +76,21 @@ func (s *Store) UpdateCamera(ctx context.Context, c store.Camera, expect int64) 
 		c.Revision, c.CreatedAt, c.UpdatedAt = old.Revision+1, old.CreatedAt, s.time()
 		_, err = tx.ExecContext(ctx, `UPDATE cameras SET client_id = ?, name = ?, url = ?, username = ?, password = ?, transport = ?,
 			enabled = ?, record = ?, detect_fps = ?, no_audio = ?, loop = ?, demo = ?,
-			record_before_us = ?, record_after_us = ?, keep_us = ?, keep_events_us = ?, keep_bytes = ?, weight = ?, idle = ?, revision = ?, updated_us = ? WHERE id = ?`,
+			record_before_us = ?, record_after_us = ?, keep_us = ?, keep_events_us = ?, keep_bytes = ?, weight = ?, idle = ?, rotation = ?, revision = ?, updated_us = ? WHERE id = ?`,
 			c.ClientID, c.Name, c.URL, c.Username, string(c.Password), c.Transport,
 			c.Enabled, c.Record, c.DetectFPS, c.NoAudio, c.Loop, c.Demo,
-			c.RecordBefore.Microseconds(), c.RecordAfter.Microseconds(), c.Keep.Microseconds(), c.KeepEvents.Microseconds(), c.KeepBytes, c.Weight, c.Idle,
+			c.RecordBefore.Microseconds(), c.RecordAfter.Microseconds(), c.Keep.Microseconds(), c.KeepEvents.Microseconds(), c.KeepBytes, c.Weight, c.Idle, c.Rotation,
 			c.Revision, micros(c.UpdatedAt), c.ID)
 		switch {
 		case isDangling(err):
 			return notFound(clientNamed(c.ClientID))
 		case err != nil:
 			return err
-		case c.ClientID != old.ClientID:
+		}
+		if err := s.turnZones(ctx, tx, c.ID, c.Rotation-old.Rotation); err != nil {
+			return err
+		}
+		if c.ClientID != old.ClientID {
 			return s.dropRunningModel(ctx, tx, old.ClientID, c.ID, "camera moved to client "+c.ClientID)
 		}
 		return nil

@@ -71,6 +71,28 @@ func (s *Store) PutZoneMap(ctx context.Context, m store.ZoneMap, expect int64) (
 	return m, nil
 }
 
+// turnZones turns what is watched in a camera's picture along with the picture.
+func (s *Store) turnZones(ctx context.Context, tx *sql.Tx, cameraID string, degrees int) error {
+	if degrees%360 == 0 {
+		return nil
+	}
+	m, err := getZoneMap(ctx, tx, cameraID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m = m.Turned(degrees)
+	document, err := marshal(zoneDocument{m.Zones, m.Lines, m.Masks})
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", zonesNamed(cameraID), err)
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE zone_maps SET document = ?, revision = revision + 1, updated_us = ? WHERE camera_id = ?`,
+		document, micros(s.time()), cameraID)
+	return err
+}
+
 // ZoneMap implements store.Zones.
 func (s *Store) ZoneMap(ctx context.Context, cameraID string) (store.ZoneMap, error) {
 	return getZoneMap(ctx, s.r, cameraID)

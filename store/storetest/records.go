@@ -47,6 +47,7 @@ func RunRecords(t *testing.T, open func(t *testing.T, dir string) store.Records)
 		"ping":                     ping,
 		"zones":                    zones,
 		"zone map race":            zoneMapRace,
+		"zones turn":               zonesTurn,
 		"zone counts":              zoneCounts,
 		"baselines":                baselines,
 		"the newest sound version": newestSound,
@@ -78,7 +79,7 @@ func addCamera(t *testing.T, s store.Records, clientID, id string) store.Camera 
 	c, err := s.CreateCamera(t.Context(), store.Camera{
 		ID: id, ClientID: clientID, Name: "Camera " + id, URL: "rtsp://10.0.0.1/" + id, Username: "admin", Password: "s3cret",
 		Transport: "tcp", Enabled: true, Record: "continuous", DetectFPS: 2.5, NoAudio: true, Loop: true, Demo: true,
-		RecordBefore: 5 * time.Second, RecordAfter: 10 * time.Second, Keep: 24 * time.Hour, KeepEvents: 48 * time.Hour, KeepBytes: 1 << 40, Weight: 2.5, Idle: store.IdleDecode,
+		RecordBefore: 5 * time.Second, RecordAfter: 10 * time.Second, Keep: 24 * time.Hour, KeepEvents: 48 * time.Hour, KeepBytes: 1 << 40, Weight: 2.5, Idle: store.IdleDecode, Rotation: 90,
 	})
 	require.NoError(t, err)
 	return c

@@ -144,3 +144,34 @@ func zoneCounts(t *testing.T, s store.Records) {
 	require.NoError(t, s.DeleteCamera(ctx, "door", store.AnyRevision))
 	require.Empty(t, ask(store.ZoneCountQuery{CameraID: "door", Period: store.PeriodMinute}))
 }
+
+// zonesTurn: what is watched is turned along with the picture, and back.
+func zonesTurn(t *testing.T, s store.Records) {
+	addClient(t, s, "a")
+	addCamera(t, s, "a", "door")
+	c, err := s.Camera(t.Context(), "door")
+	require.NoError(t, err)
+	put, err := s.PutZoneMap(t.Context(), zoneMap("door"), 0)
+	require.NoError(t, err)
+	first := c.Rotation
+	for i, degrees := range []int{180, 270, 0, 90} {
+		c.Rotation = degrees
+		c, err = s.UpdateCamera(t.Context(), c, c.Revision)
+		require.NoError(t, err)
+		got, err := s.ZoneMap(t.Context(), "door")
+		require.NoError(t, err)
+		require.Equal(t, put.Turned(degrees-first).Zones, got.Zones)
+		require.Equal(t, put.Turned(degrees-first).Lines, got.Lines)
+		require.Equal(t, put.Turned(degrees-first).Masks, got.Masks)
+		require.Equal(t, put.Revision+int64(i)+1, got.Revision)
+		require.NoError(t, got.Validate())
+	}
+	require.Equal(t, 90, first)
+	c.Name = "Another"
+	_, err = s.UpdateCamera(t.Context(), c, c.Revision)
+	require.NoError(t, err)
+	got, err := s.ZoneMap(t.Context(), "door")
+	require.NoError(t, err)
+	require.Equal(t, put.Revision+4, got.Revision, "nothing but a rotation touches them")
+	require.Equal(t, put.Zones, got.Zones)
+}

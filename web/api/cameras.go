@@ -28,6 +28,7 @@ type Camera struct {
 	DetectFPS float64 `json:"detect_fps" example:"5" doc:"Detections per second wanted; 0 takes the default."`
 	Idle      string  `json:"idle,omitempty" enum:"auto,decode,off" doc:"What it is spared while nothing moves, instead of what the settings say (detect.idle); absent: as the settings say. status.idle has what is in force."`
 	Weight    float64 `json:"weight" example:"1" doc:"Its share of detections when there are too many for the machine, in proportion to the weights of the other cameras."`
+	Rotation  int     `json:"rotation" example:"90" doc:"By how many degrees its pictures are turned clockwise, on top of what the video says of itself."`
 	Loop      bool    `json:"loop" doc:"Files only: whether it starts again at the end."`
 	Demo      bool    `json:"demo" doc:"Whether it belongs to the built-in demo."`
 	Revision  int64   `json:"revision" example:"3" doc:"Counts the changes of this record."`
@@ -51,6 +52,7 @@ type CameraSettings struct {
 	DetectFPS *float64 `json:"detect_fps,omitempty" minimum:"0" maximum:"60" example:"5" doc:"Detections per second wanted; 0 takes the default."`
 	Idle      string   `json:"idle,omitempty" enum:"auto,decode,off" doc:"What it is spared while nothing moves: auto, decoding and detections; decode, detections only; off, nothing. Absent takes detect.idle of the settings. A change is in force at once and interrupts nothing."`
 	Weight    *float64 `json:"weight,omitempty" minimum:"0.1" maximum:"10" example:"2" doc:"Its share of detections when there are too many for the machine, in proportion to the weights of the other cameras; default 1."`
+	Rotation  int      `json:"rotation,omitempty" enum:"0,90,180,270" default:"0" example:"180" doc:"For cameras mounted on their side or upside down: by how many degrees their pictures are turned clockwise, on top of what the video says of itself. Detection, boxes, zones, live and recorded video are upright then; recorded pictures stay as they came. A change turns the camera's zones, lines and masks along."`
 	Loop      *bool    `json:"loop,omitempty" doc:"Files only: whether it starts again at the end; default false."`
 }
 
@@ -164,6 +166,11 @@ func (s *server) updateCamera(ctx context.Context, in *struct {
 		return nil, s.failRevision(ctx, err, func() (any, error) { return s.camera(ctx, in.CameraID) })
 	}
 	s.Announcer.CameraChanged(c.ID, Updated)
+	if c.Rotation != old.Rotation {
+		if m, err := s.Records.ZoneMap(ctx, c.ID); err == nil { // they were turned along
+			s.Announcer.ZonesChanged(c.ID, m.Revision)
+		}
+	}
 	return &revised[Camera]{ETag: etag(c.Revision), Body: s.newCamera(c)}, nil
 }
 
@@ -206,6 +213,7 @@ func (s *server) apply(in CameraSettings, c store.Camera) (store.Camera, error) 
 	if in.Weight != nil {
 		c.Weight = *in.Weight
 	}
+	c.Rotation = in.Rotation
 	c.Demo = c.Demo && !moved
 	if in.ClientID != "" {
 		c.ClientID = in.ClientID
@@ -264,7 +272,7 @@ func (s *server) camera(ctx context.Context, id string) (Camera, error) {
 func (s *server) newCamera(c store.Camera) Camera {
 	return Camera{
 		ID: c.ID, ClientID: c.ClientID, Name: c.Name, URL: c.URL, Username: c.Username, HasPassword: c.Password != "",
-		Transport: c.Transport, Enabled: c.Enabled, Record: c.Record, Audio: !c.NoAudio, Retention: newRetention(c), DetectFPS: c.DetectFPS, Idle: c.Idle, Weight: cmp.Or(c.Weight, 1), Loop: c.Loop, Demo: c.Demo,
+		Transport: c.Transport, Enabled: c.Enabled, Record: c.Record, Audio: !c.NoAudio, Retention: newRetention(c), DetectFPS: c.DetectFPS, Idle: c.Idle, Weight: cmp.Or(c.Weight, 1), Rotation: c.Rotation, Loop: c.Loop, Demo: c.Demo,
 		Revision: c.Revision, CreatedAt: Time{c.CreatedAt}, UpdatedAt: Time{c.UpdatedAt}, Status: s.status(c),
 	}
 }

@@ -13,7 +13,7 @@ type Status struct {
 	Since         Time    `json:"since,omitzero" doc:"When the state began."`
 	NextTry       Time    `json:"next_try,omitzero" doc:"When the next attempt to connect begins."`
 	Codec         string  `json:"codec,omitempty" example:"h264" doc:"Video coding."`
-	Width         int     `json:"width,omitempty" example:"1920" doc:"Pixels."`
+	Width         int     `json:"width,omitempty" example:"1920" doc:"Stored pixels of the upright picture."`
 	Height        int     `json:"height,omitempty" example:"1080" doc:"Pixels."`
 	PixelAspect   float64 `json:"pixel_aspect,omitempty" example:"1.333" doc:"Width of a pixel by its height: the picture is shown this much wider than it is stored. 1 is square; not told before the first frame."`
 	FPS           float64 `json:"fps" example:"25" doc:"Coded pictures per second that arrive."`

@@ -12,6 +12,8 @@ import (
 	amp4 "github.com/abema/go-mp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 
+	"detectd/pipeline/frame"
+	"detectd/pipeline/matrix"
 	"detectd/pipeline/soundtrack"
 )
 
@@ -34,7 +36,8 @@ func (s sample) pts() int64 { return s.dts + int64(s.shift) }
 // index is what a recorded file holds.
 type index struct {
 	init    fmp4.Init
-	samples map[int][]sample // by track
+	turned  frame.Orientation // of its pictures
+	samples map[int][]sample  // by track
 }
 
 // boxHead is where a box at the top of a file is.
@@ -111,6 +114,7 @@ func read(file int, f *os.File) (index, error) {
 			if _, err := f.ReadAt(head, 0); err != nil {
 				return false, fmt.Errorf("read head of recording: %w", err)
 			}
+			x.turned = matrix.Read(head)
 			soundtrack.FromFile(head)
 			if err := x.init.Unmarshal(bytes.NewReader(head)); err != nil {
 				return false, fmt.Errorf("read head of recording: %w", err)

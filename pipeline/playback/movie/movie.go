@@ -23,6 +23,8 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/pmp4"
 
+	"detectd/pipeline/frame"
+	"detectd/pipeline/matrix"
 	"detectd/pipeline/soundtrack"
 )
 
@@ -168,6 +170,7 @@ type joiner struct {
 	from, to time.Time
 	cut      Cut
 	origin   time.Time
+	turned   frame.Orientation // of the pictures
 	init     *fmp4.Init
 	samples  [][]sample // by track of init: the video, and sound where there is some
 }
@@ -183,10 +186,10 @@ func (j *joiner) add(file int, f *os.File, start time.Time) error {
 		return nil // torn before its first picture
 	}
 	if j.init == nil {
-		j.init, j.origin = &fmp4.Init{Tracks: []*fmp4.InitTrack{x.init.Tracks[video]}}, start
+		j.init, j.origin, j.turned = &fmp4.Init{Tracks: []*fmp4.InitTrack{x.init.Tracks[video]}}, start, x.turned
 		j.samples = make([][]sample, 1)
 	}
-	if !reflect.DeepEqual(j.init.Tracks[0].Codec, x.init.Tracks[video].Codec) {
+	if j.turned != x.turned || !reflect.DeepEqual(j.init.Tracks[0].Codec, x.init.Tracks[video].Codec) {
 		return fmt.Errorf("%w at %s: ask for the time before it or from it on", ErrMixed, start.UTC().Format(time.RFC3339Nano))
 	}
 	// Zero of the file's time lies before its first picture by that picture's
@@ -290,7 +293,11 @@ func (j *joiner) finish(m *Movie) error {
 		pause := durationOf(max(0, int64(track.TimeOffset)), t.TimeScale)
 		lengths = append(lengths, (end - begin - pause).Milliseconds())
 	}
-	return m.assemble(&p, lengths)
+	if err := m.assemble(&p, lengths); err != nil {
+		return err
+	}
+	matrix.Write(m.head, j.turned)
+	return nil
 }
 
 // choose takes the pictures that are needed to show the span, and tells the

@@ -13,6 +13,7 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"detectd/pipeline"
+	"detectd/pipeline/frame"
 )
 
 // containers are the libavformat demuxers that may open a file. None of them
@@ -101,7 +102,7 @@ func (v *video) learn() error {
 	}
 	f := pipeline.Format{
 		Codec: pipeline.Codec(v.codec.Name()), Width: cp.Width(), Height: cp.Height(),
-		Orientation: orientationOf(v.stream), Aspect: aspectOf(v.stream),
+		Orientation: frame.OrientationOfStream(v.stream), Aspect: aspectOf(v.stream),
 	}
 	switch v.codec {
 	case astiav.CodecIDH264:

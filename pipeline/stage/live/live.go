@@ -8,6 +8,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 
 	"detectd/pipeline"
+	"detectd/pipeline/frame"
+	"detectd/pipeline/matrix"
 )
 
 // Index is the name of the file that a player opens first.
@@ -219,13 +222,16 @@ func (l *Live) Serve(w http.ResponseWriter, r *http.Request, file string) error 
 		l.lastUse = time.Now()
 		l.mu.Unlock()
 	}()
-	m, err := l.find(r.Context(), file)
+	m, turned, err := l.find(r.Context(), file)
 	if err != nil {
 		return err
 	}
 	r = r.Clone(r.Context())
 	r.URL.Path = "/" + file
 	seen := &watcher{ResponseWriter: w}
+	if strings.HasSuffix(file, headSuffix) {
+		seen.turned = turned
+	}
 	m.Handle(seen, r)
 	if seen.closed {
 		return ErrNotLive
@@ -236,35 +242,36 @@ func (l *Live) Serve(w http.ResponseWriter, r *http.Request, file string) error 
 	return nil
 }
 
-// find returns the muxer. A request for a playlist waits until there is one.
-func (l *Live) find(ctx context.Context, file string) (*gohlslib.Muxer, error) {
+// find returns the muxer and how its pictures are turned. A request for a playlist
+// waits until there is one.
+func (l *Live) find(ctx context.Context, file string) (*gohlslib.Muxer, frame.Orientation, error) {
 	if strings.ContainsAny(file, `/\`) || file == "" {
-		return nil, ErrNoFile
+		return nil, 0, ErrNoFile
 	}
 	deadline := time.NewTimer(l.wait)
 	defer deadline.Stop()
 	for {
 		l.mu.Lock()
-		m, changed := l.muxer, l.changed
+		m, turned, changed := l.muxer, l.format.Orientation, l.changed
 		_, possible := codecOf(l.format)
 		known, ended := l.known, l.ended
 		l.mu.Unlock()
 		switch {
 		case ended:
-			return nil, ErrNotLive
+			return nil, 0, ErrNotLive
 		case known && !possible:
-			return nil, fmt.Errorf("%w: it is %s", ErrNoHLS, l.codec())
+			return nil, 0, fmt.Errorf("%w: it is %s", ErrNoHLS, l.codec())
 		case m != nil:
-			return m, nil
+			return m, turned, nil
 		case !strings.HasSuffix(file, ".m3u8"):
-			return nil, ErrNoFile
+			return nil, 0, ErrNoFile
 		}
 		select {
 		case <-changed:
 		case <-deadline.C:
-			return nil, ErrNotLive
+			return nil, 0, ErrNotLive
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, 0, ctx.Err()
 		}
 	}
 }
@@ -311,9 +318,14 @@ func codecOf(f pipeline.Format) (codecs.Codec, bool) {
 	return nil, false
 }
 
-// watcher notes whether anything was answered.
+// headSuffix is how the name of the file ends that describes the video.
+const headSuffix = "_init.mp4"
+
+// watcher notes whether anything was answered, and says in the head of turned video
+// how it is turned.
 type watcher struct {
 	http.ResponseWriter
+	turned  frame.Orientation // 0 for other files
 	written bool
 	closed  bool
 }
@@ -331,6 +343,10 @@ func (w *watcher) WriteHeader(code int) {
 
 // Write implements http.ResponseWriter.
 func (w *watcher) Write(b []byte) (int, error) {
+	if w.turned > frame.Upright {
+		b = bytes.Clone(b) // the muxer keeps it, and writes it at once
+		matrix.Write(b, w.turned)
+	}
 	w.written = true
 	return w.ResponseWriter.Write(b)
 }

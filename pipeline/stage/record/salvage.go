@@ -21,6 +21,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"detectd/pipeline"
+	"detectd/pipeline/matrix"
 	"detectd/pipeline/soundtrack"
 	"detectd/store"
 )
@@ -284,6 +285,7 @@ func (c *content) readInit() bool {
 	default:
 		return false
 	}
+	c.width, c.height = matrix.Read(c.head).Size(c.width, c.height)
 	return true
 }
 

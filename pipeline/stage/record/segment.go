@@ -13,6 +13,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
 
 	"detectd/pipeline"
+	"detectd/pipeline/matrix"
 	"detectd/pipeline/soundtrack"
 	"detectd/store"
 )
@@ -71,16 +72,18 @@ func create(root, cameraID string, f pipeline.Format, heard pipeline.SoundFormat
 		return nil, fmt.Errorf("describe %s stream: %w", f.Codec, err)
 	}
 	soundtrack.ToFile(head.Bytes())
+	matrix.Write(head.Bytes(), f.Orientation)
 	n := nameOf(u)
 	dir := filepath.Join(root, cameraID)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("create folder of camera: %w", err)
 	}
+	width, height := f.Orientation.Size(track.width, track.height)
 	s := &segment{
 		root: root, temp: filepath.Join(dir, n.String()+tempSuffix), first: u, codec: f.Codec, sound: sound, head: head.Bytes(),
 		row: store.Segment{
 			CameraID: cameraID, Start: n.start, Path: n.path(cameraID),
-			Codec: string(f.Codec), Width: track.width, Height: track.height, Clock: n.clock, TimeError: n.timeError,
+			Codec: string(f.Codec), Width: width, Height: height, Clock: n.clock, TimeError: n.timeError,
 		},
 	}
 	if s.file, err = os.OpenFile(s.temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640); err != nil {

@@ -163,9 +163,13 @@ func (o *film) add(f *frame.Frame, ls []render.Label, pts time.Duration, fps flo
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if o.encoder == nil {
-		aspect := f.AV().SampleAspectRatio()
+		ratio := f.AV().SampleAspectRatio()
+		aspect := [2]int{ratio.Num(), ratio.Den()}
+		if f.Orientation.Swapped() {
+			aspect[0], aspect[1] = aspect[1], aspect[0]
+		}
 		o.encoder, err = video.New(o.path, video.Spec{
-			Width: p.Width(), Height: p.Height(), FPS: fps, Threads: threads(), Aspect: [2]int{aspect.Num(), aspect.Den()},
+			Width: p.Width(), Height: p.Height(), FPS: fps, Threads: threads(), Aspect: aspect,
 		})
 		if err != nil {
 			return err

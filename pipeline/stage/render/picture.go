@@ -91,10 +91,11 @@ func (s *Stage) annotation(ctx context.Context, cameraID string, m moment) (stor
 	return a, err
 }
 
-// Draw draws the objects of an annotation on a frame and codes it as JPEG. width
-// in pixels makes it smaller; 0 keeps the frame's. f stays the caller's.
+// Draw draws the objects of an annotation on a frame and codes it as JPEG, upright
+// and in its true shape. width in pixels makes it smaller; 0 keeps the frame's. f
+// stays the caller's.
 func (s *Stage) Draw(f *frame.Frame, a store.Annotation, width int) ([]byte, error) {
-	p, err := draw.Frame(f, labels(f, a), render.Style{Width: width})
+	p, err := draw.Frame(f, labels(f, a), render.Style{Width: width, TrueShape: true})
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +208,8 @@ func tolerance(interval time.Duration) time.Duration {
 func labels(f *frame.Frame, a store.Annotation) []render.Label {
 	sx, sy := float32(1), float32(1)
 	if a.Width > 0 && a.Height > 0 {
-		sx, sy = float32(f.Width())/float32(a.Width), float32(f.Height())/float32(a.Height)
+		width, height := f.UprightSize()
+		sx, sy = float32(width)/float32(a.Width), float32(height)/float32(a.Height)
 	}
 	ls := make([]render.Label, 0, len(a.Objects))
 	for _, o := range a.Objects {

@@ -1,5 +1,5 @@
-// Pictures of cameras are stored as they are coded. Where pixels are not square, a
-// browser knows that of a video, and not of a picture.
+// Video of cameras is stored as it is coded, also where pixels are not square. Pictures
+// made of it have their true shape, but for older ones.
 import { contain, type Size } from "./draw";
 
 /** The size in which a stored picture is shown; aspect is the width of a pixel by its height. */
@@ -26,13 +26,8 @@ export interface Shape {
   aspect: number;
 }
 
-/** Shows a picture with object-fit: contain in its true shape. */
-export function trueShape(img: HTMLImageElement, aspect: number | undefined): Stretched<number | undefined> {
-  return follow(img, "load", aspect, () => ({ width: img.naturalWidth, height: img.naturalHeight }), (_, a) => a || 1);
-}
-
 /**
- * The same for a video, by the ratio of its true width and height. Some browsers know
+ * Shows a video with object-fit: contain in the ratio of its true width and height. Some browsers know
  * the shape of pixels from the coded video, and some want it from the file around it.
  */
 export function trueRatio(video: HTMLVideoElement, ratio: number | undefined): Stretched<number | undefined> {
