@@ -566,7 +566,7 @@ export interface paths {
         };
         /**
          * List models
-         * @description All models, by name, each with its 10 newest versions; with query, those that it fits.
+         * @description All models, by name, each with its 5 newest versions; with query, those that it fits.
          */
         get: operations["list-models"];
         put?: never;
@@ -595,7 +595,11 @@ export interface paths {
         get: operations["get-model"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete a model
+         * @description Deletes a model with all its versions, their files, aliases and rules. 409 while one of them runs anywhere or is being promoted.
+         */
+        delete: operations["delete-model"];
         options?: never;
         head?: never;
         /**
@@ -764,7 +768,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get a model version
+         * @description One version with its contract.
+         */
+        get: operations["get-model-version"];
         put?: never;
         post?: never;
         /**
@@ -776,7 +784,7 @@ export interface paths {
         head?: never;
         /**
          * Change what is said about a version
-         * @description Changes description and tags. The file and its contract never change.
+         * @description Changes description, tags, licence and source. The file and its contract never change.
          */
         patch: operations["change-model-version"];
         trace?: never;
@@ -790,11 +798,15 @@ export interface paths {
         };
         /**
          * Get a version's self-check
-         * @description What the self-check found when the version was added. 404 when there was none.
+         * @description What the self-check found when the version was added, or when it was last repeated. 404 when there was none.
          */
         get: operations["get-model-check"];
         put?: never;
-        post?: never;
+        /**
+         * Repeat a version's self-check
+         * @description Checks the version once more, which takes seconds, and keeps the result with the picture in place of the one before.
+         */
+        post: operations["repeat-model-check"];
         delete?: never;
         options?: never;
         head?: never;
@@ -813,6 +825,26 @@ export interface paths {
          * @description A JPEG with the boxes that the version has found in the check's picture.
          */
         get: operations["get-model-check-overlay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{model_name}/versions/{version}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a version's file
+         * @description The ONNX file, byte for byte as it was added. Its SHA-256 is the ETag.
+         */
+        get: operations["get-model-file"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1186,12 +1218,12 @@ export interface paths {
         };
         /**
          * Get what a client runs
-         * @description The model that a client's cameras run unless they have their own record. Where no record is set the answer has revision 0, and effective tells what runs.
+         * @description The model that a client's cameras run unless they have their own record. Where no record is set the answer has revision 0, or that of the removal with deleted, and effective tells what runs.
          */
         get: operations["get-running-model-of-client"];
         /**
          * Set what a client runs
-         * @description Sets the model that a client's cameras run unless they have their own record. It takes effect within a second, without a restart. 412 when If-Match names another revision than the stored one, with the stored record; 428 without If-Match.
+         * @description Sets the model that a client's cameras run unless they have their own record. It takes effect within a second, without a restart. 412 when If-Match names another revision than the stored one, with the stored record; 428 without If-Match. 409 for a version whose self-check has failed, without force.
          */
         put: operations["set-running-model-of-client"];
         post?: never;
@@ -1214,12 +1246,12 @@ export interface paths {
         };
         /**
          * Get what a camera runs
-         * @description The model that one camera runs. Where no record is set the answer has revision 0, and effective tells what runs.
+         * @description The model that one camera runs. Where no record is set the answer has revision 0, or that of the removal with deleted, and effective tells what runs.
          */
         get: operations["get-running-model-of-camera"];
         /**
          * Set what a camera runs
-         * @description Sets the model that one camera runs. It takes effect within a second, without a restart. 412 when If-Match names another revision than the stored one, with the stored record; 428 without If-Match.
+         * @description Sets the model that one camera runs. It takes effect within a second, without a restart. 412 when If-Match names another revision than the stored one, with the stored record; 428 without If-Match. 409 for a version whose self-check has failed, without force.
          */
         put: operations["set-running-model-of-camera"];
         post?: never;
@@ -1284,7 +1316,7 @@ export interface paths {
         put?: never;
         /**
          * Take up an old revision of what a camera ran
-         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 412 as for setting it.
+         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 409 and 412 as for setting it.
          */
         post: operations["restore-running-model-of-camera"];
         delete?: never;
@@ -1344,7 +1376,7 @@ export interface paths {
         put?: never;
         /**
          * Take up an old revision of what a client ran
-         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 412 as for setting it.
+         * @description Makes a new revision that says what an old one said. Where that one removed the record, this does too. 422 when the model of it is gone; 409 and 412 as for setting it.
          */
         post: operations["restore-running-model-of-client"];
         delete?: never;
@@ -1709,6 +1741,11 @@ export interface components {
              */
             id: string;
             /**
+             * @description What it is spared while nothing moves, instead of what the settings say (detect.idle); absent: as the settings say. status.idle has what is in force.
+             * @enum {string}
+             */
+            idle?: "auto" | "decode" | "off";
+            /**
              * Format: int64
              * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
              */
@@ -1764,7 +1801,7 @@ export interface components {
             /** @description Its present condition. */
             status: components["schemas"]["Status"];
             /**
-             * @description How RTP is carried.
+             * @description How RTP is carried: auto tries TCP, and UDP where the camera refuses TCP.
              * @enum {string}
              */
             transport: "auto" | "tcp" | "udp";
@@ -1852,6 +1889,11 @@ export interface components {
             /** @description Whether it is being watched; default true. */
             enabled?: boolean;
             /**
+             * @description What it is spared while nothing moves: auto, decoding and detections; decode, detections only; off, nothing. Absent takes detect.idle of the settings. A change is in force at once and interrupts nothing.
+             * @enum {string}
+             */
+            idle?: "auto" | "decode" | "off";
+            /**
              * Format: int64
              * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
              */
@@ -1904,7 +1946,7 @@ export interface components {
              */
             rotation?: 0 | 90 | 180 | 270;
             /**
-             * @description How RTP is carried.
+             * @description How RTP is carried: auto tries TCP, and UDP where the camera refuses TCP.
              * @default auto
              * @enum {string}
              */
@@ -2717,22 +2759,36 @@ export interface components {
             /** @description Digest of the calibration pictures. */
             calibration_sha256?: string;
             /**
+             * @description The data it was trained with: the tag detectd.dataset.
+             * @example street@7
+             */
+            dataset?: string;
+            /**
+             * @description The job that trained it: the tag detectd.job.
+             * @example train-318
+             */
+            job?: string;
+            /** @description The logged model of MLflow that it was. */
+            logged_model?: string;
+            /**
              * @description What was done with it.
              * @example fp16
              */
-            method: string;
+            method?: string;
             /**
-             * @description The version it was made from.
+             * @description The version it was made from: as its file says, or the tag detectd.parent.
              * @example default@1
              */
-            parent: string;
+            parent?: string;
             /** @description Of that version's file. */
-            parent_sha256: string;
+            parent_sha256?: string;
             /**
              * Format: int64
              * @description Calibration pictures.
              */
             pictures?: number;
+            /** @description The run of MLflow that made it. */
+            run?: string;
         };
         ListAliasGates: {
             /** @description The items of this page. */
@@ -3016,7 +3072,7 @@ export interface components {
              * @example 1
              */
             version_count: number;
-            /** @description Its newest versions, newest first: 10 in a list of models, else 100. */
+            /** @description Its newest versions, newest first: 5 in a list of models, else 100. */
             versions: components["schemas"]["ModelVersion"][];
         };
         ModelAlias: {
@@ -3068,6 +3124,12 @@ export interface components {
              * @example /api/v1/models/default/versions/1/check/overlay
              */
             overlay?: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            time?: string;
             /**
              * @description pass: what it finds makes sense; unsure: the picture does not tell; fail: its contract is wrong, or the model is.
              * @enum {string}
@@ -3123,12 +3185,16 @@ export interface components {
         ModelNotes: {
             /** @description For people; absent leaves it as it is. */
             description?: string;
+            /** @description Of a version: under which terms it may be used. */
+            licence?: string;
             /** @description Keys of tags to remove. */
             remove_tags?: string[];
             /** @description Tags to set, by key. */
             set_tags?: {
                 [key: string]: string;
             };
+            /** @description Of a version: where its file came from. */
+            source?: string;
         };
         ModelVersion: {
             /**
@@ -3143,7 +3209,7 @@ export interface components {
              * @description Size of the ONNX file.
              */
             bytes: number;
-            /** @description What its self-check found when it was added; absent when there was none. */
+            /** @description What its newest self-check found; absent when there was none. */
             check?: components["schemas"]["ModelCheck"];
             /**
              * Format: date-time
@@ -3167,7 +3233,7 @@ export interface components {
              * @example Apache-2.0
              */
             licence: string;
-            /** @description What it was derived from; absent for a file of its own. */
+            /** @description What it was made from; absent where nothing is known. */
             lineage?: components["schemas"]["Lineage"];
             /** @description The newest accuracy on each data set, and the newest speed on each machine. */
             measured: components["schemas"]["Measurement"][];
@@ -3214,6 +3280,11 @@ export interface components {
              * @example door
              */
             id?: string;
+            /**
+             * @description What it is spared while nothing moves: auto, decoding and detections; decode, detections only; off, nothing. Absent takes detect.idle of the settings. A change is in force at once and interrupts nothing.
+             * @enum {string}
+             */
+            idle?: "auto" | "decode" | "off";
             /**
              * Format: int64
              * @description Size of all its recordings, above which the oldest go; 0 is no limit of its own.
@@ -3267,7 +3338,7 @@ export interface components {
              */
             rotation?: 0 | 90 | 180 | 270;
             /**
-             * @description How RTP is carried.
+             * @description How RTP is carried: auto tries TCP, and UDP where the camera refuses TCP.
              * @default auto
              * @enum {string}
              */
@@ -3551,6 +3622,11 @@ export interface components {
              * @example 600
              */
             period_s: number;
+            /**
+             * @description Execution providers of the shadow: those of the cameras' running model; absent for those of the settings.
+             * @example openvino
+             */
+            provider?: string;
             /** @description Why. */
             reason: string;
             /**
@@ -3617,7 +3693,7 @@ export interface components {
             max_nan?: number;
             /**
              * Format: double
-             * @description p95 from arrival to result, as a multiple of the champion's.
+             * @description p95 of inference, without waiting, as a multiple of the champion's.
              * @example 1.5
              */
             max_slowdown?: number;
@@ -3641,6 +3717,8 @@ export interface components {
             window_s?: number;
         };
         PromotionLook: {
+            /** @description No other camera runs the champion at the same time, so that less can be told from a busy machine. */
+            alone: boolean;
             /**
              * Format: date-time
              * @description When it was looked at.
@@ -3671,6 +3749,11 @@ export interface components {
             errors: number;
             /** @description The band that it is outside of. */
             fault?: string;
+            /**
+             * Format: double
+             * @description p95 of inference, per frame and without waiting: what is judged.
+             */
+            inference_p95_ms: number;
             /**
              * Format: int64
              * @description In the window.
@@ -3881,6 +3964,8 @@ export interface components {
             start: string;
         };
         Restoring: {
+            /** @description Also a version whose self-check has failed; needs a reason. */
+            force?: boolean;
             /**
              * @description Why, for the history.
              * @example too many false alarms
@@ -4158,6 +4243,8 @@ export interface components {
              * @example 10
              */
             fast_fps?: number;
+            /** @description Also a version, named by its number, whose self-check has failed; needs a reason. */
+            force?: boolean;
             /**
              * Format: double
              * @description Least score of the objects wanted; 0 takes the model's default.
@@ -4406,6 +4493,11 @@ export interface components {
              */
             evict_below_bytes: number;
             /**
+             * Format: int64
+             * @description Files that can still be made (inodes).
+             */
+            free_files: number;
+            /**
              * @description evict: the oldest recordings go. refuse: uploads and renders are refused, series are dropped. stop: nothing but records is written.
              * @enum {string}
              */
@@ -4425,11 +4517,20 @@ export interface components {
              * @description Kept for records when nothing else may be written.
              */
             reserve_bytes: number;
+            /** @description What there is too little of: bytes, files (inodes), or what a quota leaves this user; empty while it is normal. */
+            short_of: string;
             /**
              * Format: int64
              * @description Free bytes below which it is stop.
              */
             stop_below_bytes: number;
+            /**
+             * Format: int64
+             * @description Inodes of the file system, 0 where it makes them as needed.
+             */
+            total_files: number;
+            /** @description Whether the work queue takes work: it is closed from refuse on, and when its files have failed. */
+            work_queue: boolean;
         };
         Status: {
             /**
@@ -4494,6 +4595,11 @@ export interface components {
              * @example 1080
              */
             height?: number;
+            /**
+             * @description What the camera is spared while nothing moves: what it says itself, else detect.idle of the settings. Absent while it is not being watched.
+             * @enum {string}
+             */
+            idle?: "auto" | "decode" | "off";
             /**
              * Format: int64
              * @description How often the camera was decoded at random while idle.
@@ -4597,7 +4703,7 @@ export interface components {
             units: number;
             /**
              * Format: int64
-             * @description Pixels.
+             * @description Stored pixels of the upright picture.
              * @example 1920
              */
             width?: number;
@@ -4791,6 +4897,73 @@ export interface components {
              * @description Half-width of the interval that each of them is known to lie in.
              */
             time_error_ms: number;
+        };
+        VersionDetails: {
+            /**
+             * @description Aliases that name it.
+             * @example [
+             *       "champion"
+             *     ]
+             */
+            aliases: string[];
+            /**
+             * Format: int64
+             * @description Size of the ONNX file.
+             */
+            bytes: number;
+            /** @description What its newest self-check found; absent when there was none. */
+            check?: components["schemas"]["ModelCheck"];
+            /** @description How it is fed and read; docs/models.md lists the keys. */
+            contract: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: date-time
+             * @description When it was added.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            created_at: string;
+            /** @description For people. */
+            description: string;
+            /**
+             * @description How its outputs are read.
+             * @example ssd
+             */
+            family: string;
+            /** @description The picture it wants. */
+            input: components["schemas"]["ModelInput"];
+            /** @description What it can find, by class id. */
+            labels: string[];
+            /**
+             * @description Under which terms it may be used.
+             * @example Apache-2.0
+             */
+            licence: string;
+            /** @description What it was made from; absent where nothing is known. */
+            lineage?: components["schemas"]["Lineage"];
+            /** @description The newest accuracy on each data set, and the newest speed on each machine. */
+            measured: components["schemas"]["Measurement"][];
+            /**
+             * @description Cameras that it is set to run on, as client/camera.
+             * @example [
+             *       "harbour/door"
+             *     ]
+             */
+            running: string[];
+            /** @description Of the ONNX file. */
+            sha256: string;
+            /** @description Where the file came from. */
+            source: string;
+            /** @description For people and their tools. */
+            tags: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description Counts from 1.
+             * @example 1
+             */
+            version: number;
         };
         Zone: {
             /**
@@ -7109,6 +7282,8 @@ export interface operations {
                 licence?: string;
                 /** @description The model's name. */
                 name: string;
+                /** @description Checksum of the file; another file is refused. */
+                sha256?: string;
                 /** @description Where the file came from. */
                 source?: string;
             };
@@ -7230,6 +7405,63 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7946,6 +8178,58 @@ export interface operations {
             };
         };
     };
+    "get-model-version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionDetails"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "delete-model-version": {
         parameters: {
             query?: never;
@@ -8113,6 +8397,58 @@ export interface operations {
             };
         };
     };
+    "repeat-model-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCheck"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-model-check-overlay": {
         parameters: {
             query?: never;
@@ -8143,6 +8479,81 @@ export interface operations {
                 };
                 content: {
                     "image/jpeg": string;
+                };
+            };
+            /** @description Not changed. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The range is not in the file. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-model-file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name. */
+                model_name: string;
+                /** @description The version. */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The part asked for. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
                 };
             };
             /** @description Not changed. */
@@ -9562,6 +9973,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
                 headers: {
@@ -9785,6 +10205,15 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
                 };
             };
             /** @description Precondition Failed */
@@ -10063,6 +10492,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
                 headers: {
@@ -10246,6 +10684,15 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description The version does not meet the rules of the alias, or something else is in the way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["GateProblem"];
                 };
             };
             /** @description Precondition Failed */
