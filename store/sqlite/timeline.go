@@ -19,6 +19,20 @@ func scanSpan(r row) (s span, err error) {
 	return s, err
 }
 
+// longTrack is the length in microseconds from which tracks are in the index
+// tracks_long.
+const longTrack = 3_600_000_000
+
+// tracksWithin reads the tracks of a camera (?1) that reach into a span (?4 to ?3); ?2
+// is longTrack before it.
+const tracksWithin = `SELECT start_us, end_us, label FROM (
+		SELECT start_us, end_us, label, id FROM tracks INDEXED BY tracks_long
+			WHERE camera_id = ?1 AND start_us < ?2 AND end_us >= ?4 AND end_us - start_us > 3600000000
+		UNION ALL
+		SELECT start_us, end_us, label, id FROM tracks INDEXED BY tracks_by_camera
+			WHERE camera_id = ?1 AND start_us >= ?2 AND start_us < ?3 AND end_us >= ?4
+	) ORDER BY start_us, id`
+
 // Timeline implements store.Timelines.
 func (s *Store) Timeline(ctx context.Context, cameraID string, r store.Range, step time.Duration) ([]store.TimelinePiece, error) {
 	from, to, width := micros(r.From), micros(r.To), step.Microseconds()
@@ -33,8 +47,7 @@ func (s *Store) Timeline(ctx context.Context, cameraID string, r store.Range, st
 		return nil, err
 	}
 	t.cover(segments, func(p *store.TimelinePiece, d time.Duration) { p.Recorded += d })
-	tracks, err := list(ctx, s.r, scanSpan, "tracks in time", `SELECT start_us, end_us, label FROM tracks
-		WHERE camera_id = ? AND start_us < ? AND end_us >= ? ORDER BY start_us, id`, cameraID, to, from)
+	tracks, err := list(ctx, s.r, scanSpan, "tracks in time", tracksWithin, cameraID, from-longTrack, to, from)
 	if err != nil {
 		return nil, err
 	}
