@@ -124,7 +124,7 @@ func apiError(err error) error {
 	for from, to := range map[error]error{
 		upload.ErrTooLarge: api.ErrTooLarge, upload.ErrUnsupported: api.ErrUnsupported,
 		upload.ErrUnprocessable: api.ErrUnprocessable, render.ErrInvalid: api.ErrInvalid, registry.ErrTooLarge: api.ErrTooLarge,
-		bus.ErrPaused: api.ErrNoSpace,
+		bus.ErrPaused:        api.ErrNoSpace,
 		registry.ErrChecksum: api.ErrUnprocessable,
 	} {
 		if errors.Is(err, from) {
