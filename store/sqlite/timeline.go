@@ -26,10 +26,10 @@ const longTrack = 3_600_000_000
 // tracksWithin reads the tracks of a camera (?1) that reach into a span (?4 to ?3); ?2
 // is longTrack before it.
 const tracksWithin = `SELECT start_us, end_us, label FROM (
-		SELECT start_us, end_us, label, id FROM tracks INDEXED BY tracks_long
+		SELECT start_us, end_us, label, id FROM tracks
 			WHERE camera_id = ?1 AND start_us < ?2 AND end_us >= ?4 AND end_us - start_us > 3600000000
 		UNION ALL
-		SELECT start_us, end_us, label, id FROM tracks INDEXED BY tracks_by_camera
+		SELECT start_us, end_us, label, id FROM tracks
 			WHERE camera_id = ?1 AND start_us >= ?2 AND start_us < ?3 AND end_us >= ?4
 	) ORDER BY start_us, id`
 

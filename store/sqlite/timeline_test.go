@@ -45,3 +45,21 @@ func TestLongTracks(t *testing.T) {
 	put("later", noon.Add(9*time.Minute), noon.Add(50*time.Hour))
 	require.Equal(t, 5*time.Minute, moving())
 }
+
+// TestTimelineFollowsItsIndexes: a day is read without what came before it.
+func TestTimelineFollowsItsIndexes(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "detectd.db"))
+	rows, err := s.r.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+tracksWithin, "door", 1, 2, 1)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	plan := ""
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		require.NoError(t, rows.Scan(&id, &parent, &unused, &detail))
+		plan += detail + "\n"
+	}
+	require.NoError(t, rows.Err())
+	require.Contains(t, plan, "USING COVERING INDEX tracks_long (camera_id=? AND start_us<?)")
+	require.Contains(t, plan, "USING COVERING INDEX tracks_by_camera (camera_id=? AND start_us>? AND start_us<?)")
+}
