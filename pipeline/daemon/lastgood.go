@@ -41,8 +41,9 @@ func (d *Daemon) openDatabase(ctx context.Context) error {
 	if missing != nil {
 		return fmt.Errorf("%w; detection cannot start without it either: %w; detectd restore makes a data folder of a backup", err, missing)
 	}
-	d.emergency = fmt.Sprintf("the database cannot be read, detection runs from the copy of %s; nothing is recorded, nothing can be changed: %v",
-		e.Taken.UTC().Format(time.RFC3339), err)
+	d.emergency = fmt.Sprintf("the database cannot be read: cameras, detection and live video run as they were set at %s, but nothing is recorded and nothing can be changed. "+
+		"What was recorded before is kept, and not shown. To mend it, stop detectd, repair the database or make a data folder of a backup with detectd restore, and start again. Cause: %v",
+		e.Taken.Local().Format(time.DateTime), err)
 	d.log.Error("database cannot be read, detection starts from the last good copy", "error", err, "copy", e.Taken)
 	for i := range e.Cameras {
 		e.Cameras[i].Record = store.RecordOff // the index of recordings is in the database
@@ -176,7 +177,7 @@ func (d *Daemon) refuseChanges(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			api.WriteProblem(w, http.StatusServiceUnavailable, d.emergency)
+			api.WriteProblem(w, http.StatusServiceUnavailable, "the database cannot be read, so nothing can be changed until that is mended")
 			return
 		}
 		next.ServeHTTP(w, r)
