@@ -44,6 +44,9 @@ type Registry interface {
 	// any, else 0); tag (with a key); of any of
 	// their versions alias, family and licence; and text, which is all of these in a row.
 	SearchModels(ctx context.Context, q Search) ([]Model, error)
+	// LatestVersions lists the newest version of each stage that the versions of the
+	// models have, by model, the newest first.
+	LatestVersions(ctx context.Context, models ...string) ([]ModelVersion, error)
 	// SearchVersions finds versions. Fields: name (the model's), label, version,
 	// run, source, family, licence, stage, sha256, created, updated; tag, alias.
 	SearchVersions(ctx context.Context, q Search) ([]ModelVersion, error)

@@ -39,6 +39,24 @@ func TestPagesFollowAnIndex(t *testing.T) {
 	}
 }
 
+// TestNewestVersionsFollowAnIndex keeps the list that clients of MLflow ask for most
+// from sorting all versions.
+func TestNewestVersionsFollowAnIndex(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "detectd.db"))
+	for _, where := range []string{"", " WHERE v.model = 'm'"} {
+		rows, err := s.r.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+selectVersions+where+" ORDER BY updated_us DESC, model, version DESC LIMIT 100")
+		require.NoError(t, err)
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			require.NoError(t, rows.Scan(&id, &parent, &unused, &detail))
+			require.NotContains(t, detail, "TEMP B-TREE", where)
+		}
+		require.NoError(t, rows.Err())
+		require.NoError(t, rows.Close())
+	}
+}
+
 func requireIndex[T any, ID int64 | string](t *testing.T, s *Store, l paged[T, ID], f filter, p store.Page) {
 	t.Helper()
 	query, args, err := l.build(f, p)

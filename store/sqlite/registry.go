@@ -237,6 +237,17 @@ const modelText = `(name || ' ' || label || ' ' || description
 	|| coalesce((SELECT group_concat(' ' || f, '') FROM (SELECT DISTINCT family || ' ' || licence AS f FROM model_versions v WHERE v.model = name)), '')
 	|| coalesce((SELECT group_concat(' ' || key || '=' || value, '') FROM model_tags t WHERE t.model = name), ''))`
 
+// LatestVersions implements store.Registry.
+func (s *Store) LatestVersions(ctx context.Context, models ...string) ([]store.ModelVersion, error) {
+	names, err := marshal(models)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, s.r, scanVersion, "model versions", selectVersions+` WHERE (model, version) IN (SELECT n.model, max(n.version)
+		FROM json_each(?) j CROSS JOIN model_versions n INDEXED BY model_versions_by_stage ON n.model = j.value GROUP BY n.model, n.stage)
+		ORDER BY model, version DESC`, names)
+}
+
 // SearchVersions implements store.Registry.
 func (s *Store) SearchVersions(ctx context.Context, q store.Search) ([]store.ModelVersion, error) {
 	return search(ctx, s.r, scanVersion, "model versions", selectVersions, "model, version DESC", fields{

@@ -30,6 +30,7 @@ func search[T any](ctx context.Context, r querier, scan func(row) (T, error), wh
 		if strings.Contains(column, "?") {
 			args = append(args, o.Key)
 		}
+		column = strings.TrimSuffix(column, " / 1000") // the order is the same, and an index has it
 		if o.Desc {
 			column += " DESC"
 		}

@@ -123,6 +123,14 @@ func registry(t *testing.T, s store.Records) {
 		require.Error(t, err)
 	}
 
+	latest, err := s.LatestVersions(ctx, "m", "other", "none")
+	require.NoError(t, err)
+	require.Len(t, latest, 2)
+	require.Equal(t, []string{"m", "Staging", "other", ""}, []string{latest[0].Model, latest[0].Stage, latest[1].Model, latest[1].Stage})
+	latest, err = s.LatestVersions(ctx)
+	require.NoError(t, err)
+	require.Empty(t, latest)
+
 	deleteAndBringBack(t, s)
 }
 

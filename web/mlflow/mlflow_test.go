@@ -30,14 +30,14 @@ import (
 // fixture is the real handler over real stores; only the intake of models is
 // one that takes every file that begins with "ONNX".
 type fixture struct {
-	t       *testing.T
+	t       testing.TB
 	records *sqlite.Store
 	blobs   store.Blobs
 	mux     *http.ServeMux
 	taken   []api.NewModel
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	folder := t.TempDir()
 	records, err := sqlite.Open(t.Context(), filepath.Join(folder, "test.db"), slog.New(slog.DiscardHandler))

@@ -1,6 +1,7 @@
 package mlflow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -48,6 +49,11 @@ func (s *server) modelJSON(ctx context.Context, m store.Model) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return modelJSON(m, latest), nil
+}
+
+// modelJSON is a registered model with its latest versions.
+func modelJSON(m store.Model, latest []answer) answer {
 	aliases := make([]answer, 0, len(m.Aliases))
 	for _, alias := range sortedKeys(m.Aliases) {
 		aliases = append(aliases, answer{"alias": alias, "version": strconv.Itoa(m.Aliases[alias])})
@@ -59,7 +65,7 @@ func (s *server) modelJSON(ctx context.Context, m store.Model) (answer, error) {
 	if len(latest) > 0 {
 		out["latest_versions"] = latest
 	}
-	return out, nil
+	return out
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -80,26 +86,30 @@ func tagsJSON(tags map[string]string) []answer {
 
 // latest is the newest version of each of the stages, nil for all.
 func (s *server) latest(ctx context.Context, m store.Model, wanted []string) ([]answer, error) {
-	search := func(stage string) ([]store.ModelVersion, error) {
-		return s.Records.SearchVersions(ctx, store.Search{
-			Terms: []store.Term{{Field: "name", Op: "=", Value: m.Name}, {Field: "stage", Op: "=", Value: stage}},
-			Order: []store.Order{{Field: "version", Desc: true}}, Limit: 1,
-		})
+	of, err := s.latestOf(ctx, []store.Model{m}, wanted)
+	return append([]answer{}, of[m.Name]...), err
+}
+
+// latestOf is latest of several models, by name: for each the version without a
+// stage, then the others in the order of their stages.
+func (s *server) latestOf(ctx context.Context, models []store.Model, wanted []string) (map[string][]answer, error) {
+	names, labels := make([]string, len(models)), map[string]string{}
+	for i, m := range models {
+		names[i], labels[m.Name] = m.Name, m.Label
 	}
-	out := []answer{}
+	found, err := s.Records.LatestVersions(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]answer{}
 	for _, stage := range append([]string{"None"}, stages...) {
 		if len(wanted) > 0 && !slices.Contains(wanted, stage) {
 			continue
 		}
-		if stage == "None" {
-			stage = ""
-		}
-		found, err := search(stage)
-		if err != nil {
-			return nil, err
-		}
 		for _, v := range found {
-			out = append(out, versionJSON(m.Label, v))
+			if cmp.Or(v.Stage, "None") == stage {
+				out[v.Model] = append(out[v.Model], versionJSON(labels[v.Model], v))
+			}
 		}
 	}
 	return out, nil
@@ -238,15 +248,11 @@ func (s *server) searchModels(ctx context.Context, in params) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var failed error
-	out := paged("registered_models", q, found, func(m store.Model) answer {
-		one, err := s.modelJSON(ctx, m)
-		if err != nil {
-			failed = err
-		}
-		return one
-	})
-	return out, failed
+	latest, err := s.latestOf(ctx, found, nil)
+	if err != nil {
+		return nil, err
+	}
+	return paged("registered_models", q, found, func(m store.Model) answer { return modelJSON(m, latest[m.Name]) }), nil
 }
 
 func (s *server) latestVersions(ctx context.Context, in params) (answer, error) {

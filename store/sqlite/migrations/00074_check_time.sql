@@ -13,3 +13,9 @@ CREATE TABLE mlflow_inputs (
     body     TEXT NOT NULL, -- JSON
     PRIMARY KEY (run_id, model_id, name, digest)
 ) STRICT, WITHOUT ROWID;
+
+-- Versions of a model by stage and by time, as clients of MLflow ask for them.
+CREATE INDEX model_versions_by_stage ON model_versions (model, stage, version);
+DROP INDEX model_versions_by_update;
+CREATE INDEX model_versions_by_update ON model_versions (updated_us DESC, model, version DESC);
+CREATE INDEX model_versions_of_model_by_update ON model_versions (model, updated_us, version);
