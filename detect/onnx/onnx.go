@@ -43,18 +43,26 @@ func (m *Model) Signature() detect.Signature {
 // anything else and detect.ErrExternalData when any tensor, however deeply
 // nested, has its values in another file. The result does not alias data.
 func Parse(data []byte) (*Model, error) {
-	p := parser{m: &Model{Opsets: map[string]int64{}, Metadata: map[string]string{}}}
+	p := parser{domains: map[string]bool{}, functions: map[string]bool{}, m: &Model{Opsets: map[string]int64{}, Metadata: map[string]string{}}}
 	if err := p.model(data); err != nil {
+		if kind := otherKind(data); kind != "" {
+			return nil, notONNX("%s", kind)
+		}
 		return nil, err
 	}
 	m := p.m
 	switch {
+	case (m.IRVersion <= 0 || !p.graphSeen) && otherKind(data) != "":
+		return nil, notONNX("%s", otherKind(data))
 	case m.IRVersion <= 0 || len(m.Opsets) == 0:
 		return nil, notONNX("it names no ONNX version")
 	case !p.graphSeen:
 		return nil, notONNX("it has no graph")
 	case len(m.Outputs) == 0:
 		return nil, notONNX("its graph has no outputs")
+	}
+	if err := p.knowsOperators(); err != nil {
+		return nil, err
 	}
 	constant := make(map[string]bool, len(m.Initializers))
 	for _, t := range m.Initializers {

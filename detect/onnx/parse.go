@@ -16,6 +16,8 @@ type parser struct {
 	graphSeen bool
 	tensors   int
 	metadata  int
+	domains   map[string]bool // of nodes
+	functions map[string]bool // domains of the functions that the file defines itself
 }
 
 // field is one decoded field: num holds varints and fixed numbers, bytes the rest.
@@ -184,6 +186,8 @@ func (p *parser) function(f field) error {
 		switch f.id {
 		case 7: // node
 			return p.node(f, 1)
+		case 10: // domain
+			p.functions[string(f.bytes)] = true
 		case 11: // attribute_proto: default values
 			return p.attribute(f, 1)
 		}
@@ -203,6 +207,8 @@ func (p *parser) node(f field, depth int) error {
 			}
 		case 5: // attribute
 			return p.attribute(f, depth)
+		case 7: // domain
+			p.domains[string(f.bytes)] = true
 		}
 		return nil
 	})

@@ -17,15 +17,15 @@ func TestReadGivesWhatWasWritten(t *testing.T) {
 			onnx.Value{Name: "some", Dims: []onnx.Dim{{Size: -1}, {Size: 0}, {Symbol: "n"}}}, onnx.Value{Name: "w", Dims: onnx.Dims(2)})
 		b.Tensors = append(b.Tensors, onnx.Tensor{Name: "h", Dims: []int64{3}, Type: "float16", Raw: []byte{1, 2, 3, 4, 5, 6}},
 			onnx.Tensor{Name: "none", Dims: []int64{0}, Ints: []int64{}})
-		b.Nodes = append(b.Nodes, onnx.Node{Op: "If", Domain: "com.example", Inputs: []string{"x", "", "y"}, Attrs: map[string]any{"then": body, "zero": int64(0)}},
+		b.Nodes = append(b.Nodes, onnx.Node{Op: "If", Domain: "com.microsoft", Inputs: []string{"x", "", "y"}, Attrs: map[string]any{"then": body, "zero": int64(0)}},
 			onnx.Node{Op: "Constant", Outputs: []string{"k"}, Attrs: map[string]any{"value": onnx.Tensor{Ints: []int64{5}}}})
-		b.Opsets = map[string]int64{"": 17, "com.example": 2}
+		b.Opsets = map[string]int64{"": 17, "com.microsoft": 2}
 		b.IR = 9
 	})
 	b, err := onnx.Read(data)
 	require.NoError(t, err)
 	require.EqualValues(t, 9, b.IR)
-	require.Equal(t, map[string]int64{"": 17, "com.example": 2}, b.Opsets)
+	require.Equal(t, map[string]int64{"": 17, "com.microsoft": 2}, b.Opsets)
 	require.Equal(t, []onnx.Value{
 		{Name: "x", Type: detect.Float32, Dims: onnx.BatchDims(3, 4)},
 		{Name: "open", Type: "uint8", Open: true},
@@ -41,7 +41,7 @@ func TestReadGivesWhatWasWritten(t *testing.T) {
 	require.Equal(t, []any{int64(1), float32(2), "x", []int64{1, 2}, []float32{1}},
 		[]any{attrs["i"], attrs["f"], attrs["s"], attrs["is"], attrs["fs"]})
 	require.Equal(t, []float32{1}, attrs["t"].(onnx.Tensor).Floats)
-	require.Equal(t, "com.example", b.Nodes[1].Domain)
+	require.Equal(t, "com.microsoft", b.Nodes[1].Domain)
 	require.Equal(t, []string{"x", "", "y"}, b.Nodes[1].Inputs)
 	require.Equal(t, int64(0), b.Nodes[1].Attrs["zero"])
 
