@@ -66,6 +66,15 @@ const (
 	// late, and the sizes tell of the smallest movement: either nearly nothing is
 	// coded but what changes, or movement has shown before.
 	lookSeldom = 5900 * time.Millisecond
+	// lookCalm is the same where nothing has moved for restFor, the sizes tell what
+	// they must where looks are calmGap seconds apart, and the key picture between two
+	// looks has the size of the one before: what stands there would change it.
+	lookCalm = 3900 * time.Millisecond
+	calmGap  = 4.0
+	restFor  = 5 * time.Second
+	// askSeldom is how long the model need not see the looks of a camera before which
+	// it finds nothing, unless they differ from the last that it saw.
+	askSeldom = 5900 * time.Millisecond
 	// maxKeyGap is the longest distance of key pictures with which a camera may be
 	// idle. It bounds the time to the next look, and what has to be kept; a
 	// tracker must not forget a standing object within it.
@@ -136,6 +145,8 @@ type Gate struct {
 	places places
 
 	now, key, looked time.Duration // PTS of the newest unit, of the last key unit, of the last look
+	asked            time.Duration // PTS of the last look that the model saw
+	lookedKey        int           // bytes of the last look
 	begun            bool          // a key unit was seen
 	position         int           // of the unit in its group, 0: the key unit
 	rate, gap        float64       // units per second in the last group, and its seconds
@@ -319,7 +330,7 @@ func (g *Gate) decide(u Unit) {
 		state, reason = Unsure, ReasonConstant
 	case u.PTS-g.moved >= quietFor && u.PTS-g.doubt >= proofTime && u.PTS-g.pictured <= pictureFresh && !g.stirred:
 		state, reason = Idle, ReasonCalm
-		g.looked, g.newLevel = u.PTS-lookSeldom, false
+		g.looked, g.asked, g.newLevel = u.PTS-lookSeldom, u.PTS-askSeldom, false
 		needed := g.sizes.needed(g.rate)
 		g.clearly = needed <= plainNeeded || g.trusted && needed <= clearNeeded
 		g.sizes.calm()
@@ -366,11 +377,33 @@ func (g *Gate) Still() bool { return g.still }
 // Due says that a key unit that was just taken in while idle should be looked at:
 // decoded, handed to Picture, and to the model.
 func (g *Gate) Due(u Unit) bool {
-	every := lookEvery
-	if g.clearly && g.places.empty() {
-		every = lookSeldom
+	if !g.Idle() || !u.Key {
+		return false
 	}
-	return g.Idle() && u.Key && u.PTS-g.looked >= every
+	every := lookEvery
+	switch {
+	case !g.places.empty():
+	case g.clearly:
+		every = lookSeldom
+	case u.PTS-g.moved >= restFor && g.sizes.needed(g.rate) <= maxNeeded*neededGap/calmGap && g.sizes.sameKey(u, g.lookedKey):
+		every = lookCalm
+	}
+	if u.PTS-g.looked < every {
+		return false
+	}
+	g.lookedKey = u.Bytes
+	return true
+}
+
+// Asks says that the model is to see the calm look that was handed to Picture last,
+// and takes it that it does.
+func (g *Gate) Asks() bool {
+	if g.places.empty() && g.looked-g.asked < askSeldom && !g.scene.drifted() {
+		return false
+	}
+	g.asked = g.looked
+	g.scene.ask()
+	return true
 }
 
 // Wake ends an idle time from outside, or keeps one from beginning, for quietFor.

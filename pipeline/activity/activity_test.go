@@ -14,6 +14,7 @@ type scenario struct {
 	group   int // units
 	key     int // bytes of key units
 	bytes   func(i int) int
+	shade   func(i int) int // how much brighter a part of the picture is, in levels; may be nil
 	square  func(i int) int // where a bright square is, in pixels from the left; below 0: nowhere
 	reorder bool            // the last unit of a group is shown before the key unit
 	padded  bool
@@ -21,6 +22,7 @@ type scenario struct {
 	gate   *Gate
 	states []State // by unit
 	looks  []int
+	asks   []int // looks that the model sees
 	rng    *rand.Rand
 }
 
@@ -55,6 +57,9 @@ func (s *scenario) run(n int) *scenario {
 		case s.gate.Due(u):
 			s.looks = append(s.looks, i)
 			s.gate.Picture(pts, s.picture(i))
+			if s.gate.Idle() && s.gate.Asks() {
+				s.asks = append(s.asks, i)
+			}
 		}
 		s.states = append(s.states, s.gate.Report().State)
 	}
@@ -66,6 +71,13 @@ func (s *scenario) picture(i int) *Picture {
 	luma := make([]byte, width*height)
 	for k := range luma {
 		luma[k] = byte(60 + (k*7^k/width*13)%40)
+	}
+	if s.shade != nil {
+		for y := 40; y < 80; y++ {
+			for x := 100; x < 140; x++ {
+				luma[y*width+x] += byte(s.shade(i)) //nolint:gosec // a few levels
+			}
+		}
 	}
 	if x := s.square(i); x >= 0 {
 		for y := 40; y < 80; y++ {
@@ -88,9 +100,44 @@ func TestCalmCameraBecomesIdleAndIsLookedAt(t *testing.T) {
 	require.Equal(t, Idle, s.states[399])
 	require.Equal(t, ReasonCalm, s.reason())
 	for k := 1; k < len(s.looks); k++ {
-		require.Equal(t, 20, s.looks[k]-s.looks[k-1], "one look in two seconds")
+		require.Equal(t, 40, s.looks[k]-s.looks[k-1], "one look in four seconds")
 	}
 	require.Zero(t, s.gate.Report().Wakes)
+}
+
+// TestLooksAreTwoSecondsApart: where objects are known, whose boxes would come late.
+func TestLooksAreTwoSecondsApart(t *testing.T) {
+	s := newScenario().run(200)
+	s.gate.Objects(19900*time.Millisecond, []Box{{X: 10, Y: 10, W: 40, H: 20, Score: 0.3}})
+	s.looks = nil
+	s.run(300)
+	require.Equal(t, []int{200, 220, 240, 260, 280}, s.looks)
+	require.Equal(t, Idle, s.states[299])
+}
+
+// TestModelNeedNotSeeEachLook: where it finds nothing, it sees one in eight seconds,
+// and what differs from what it saw last, however slowly that came about.
+func TestModelNeedNotSeeEachLook(t *testing.T) {
+	every := func(asks []int) (all []int) {
+		for k := 1; k < len(asks); k++ {
+			all = append(all, asks[k]-asks[k-1])
+		}
+		return all
+	}
+	s := newScenario().run(400)
+	require.Equal(t, []int{80, 80, 80}, every(s.asks[:4]))
+
+	s = newScenario().run(200)
+	s.gate.Objects(19900*time.Millisecond, []Box{{X: 10, Y: 10, W: 40, H: 20, Score: 0.3}})
+	s.run(300)
+	require.Equal(t, s.looks[len(s.looks)-5:], s.asks[len(s.asks)-5:], "each, where something stands")
+
+	s = newScenario()
+	s.shade = func(i int) int { return max(0, i-200) / 9 } // too little for a look to differ from the one before
+	s.run(400)
+	require.Equal(t, Idle, s.states[399])
+	require.Zero(t, s.gate.Report().Wakes)
+	require.Equal(t, s.looks[len(s.looks)-3:], s.asks[len(s.asks)-3:])
 }
 
 func TestShortGroupsAreNotLookedAtMoreOften(t *testing.T) {
@@ -98,7 +145,18 @@ func TestShortGroupsAreNotLookedAtMoreOften(t *testing.T) {
 	s.group = 5
 	s.run(400)
 	require.Equal(t, Idle, s.states[399])
-	require.Equal(t, 20, s.looks[len(s.looks)-1]-s.looks[len(s.looks)-2])
+	require.Equal(t, 40, s.looks[len(s.looks)-1]-s.looks[len(s.looks)-2])
+}
+
+// TestKeyUnitsTellOfWhatStands: a look is due where a key unit has another size than
+// the last look.
+func TestKeyUnitsTellOfWhatStands(t *testing.T) {
+	s := newScenario().run(305)
+	s.square = func(int) int { return 100 }
+	s.key -= 200 // a hundredth
+	s.run(321)
+	require.Equal(t, Active, s.states[320])
+	require.Equal(t, ReasonPicture, s.reason())
 }
 
 func TestSizesWake(t *testing.T) {
@@ -118,8 +176,8 @@ func TestSizesWake(t *testing.T) {
 func TestPictureWakes(t *testing.T) {
 	s := newScenario().run(305)
 	s.square = func(int) int { return 100 }
-	s.run(321)
-	require.Equal(t, Active, s.states[320])
+	s.run(341)
+	require.Equal(t, Active, s.states[s.looks[len(s.looks)-1]])
 	require.Equal(t, ReasonPicture, s.reason())
 }
 

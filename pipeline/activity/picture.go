@@ -100,6 +100,7 @@ const (
 	minChange     = 4 * level   // the least change of a square that counts
 	minChangeFine = 8 * level   // the same of a small square, in which coding shows more
 	maxChange     = 40 * level  // a change that always counts
+	noiseAsk      = 4           // the same for the model to be asked, with half of the least change
 	noiseFactor   = 5           // times the usual change of a square that counts
 	noiseTime     = time.Minute // over which the usual change is averaged
 	minNeighbour  = 2           // changed squares around one that make it solid
@@ -111,6 +112,7 @@ const (
 type scene struct {
 	unusable  bool
 	last, old moment // the newest picture, and one from about a second before
+	asked     moment // the look that the model saw last
 	usual     []float32
 	seen      int // comparisons that usual is made of
 	changed   []bool
@@ -138,7 +140,7 @@ func (s *scene) compare(at time.Duration, p *Picture, keep bool) (moved bool) {
 	s.unusable = false
 	if n := len(p.Sums); len(s.usual) != n || s.last.ok && s.last.p.Width != p.Width {
 		s.usual, s.changed, s.seen = make([]float32, n), make([]bool, n), 0
-		s.last.ok, s.old.ok = false, false
+		s.last.ok, s.old.ok, s.asked.ok = false, false, false
 	}
 	if s.last.ok && at <= s.last.at { // kept units are being decoded: begin anew
 		s.last.ok, s.old.ok = false, false
@@ -163,30 +165,49 @@ func (s *scene) keep(at time.Duration, p *Picture) {
 	s.last.set(at, p)
 }
 
+// ask notes that the model sees the last picture.
+func (s *scene) ask() { s.asked.set(s.last.at, &s.last.p) }
+
+// drifted says that the last picture differs a little from the one that the model saw.
+func (s *scene) drifted() bool {
+	if !s.asked.ok || !s.last.ok {
+		return true
+	}
+	return s.mark(&s.asked.p, &s.last.p, commonChange(&s.asked.p, &s.last.p), noiseAsk, 0.5)
+}
+
+// mark marks the squares that changed, beside light, by more than so many times their
+// usual change and than a share of the least change that counts, and says that they
+// make a movement.
+func (s *scene) mark(a, b *Picture, light int, noise, share float32) bool {
+	least, count := share*minChange, 0
+	if b.Side == fine {
+		least = share * minChangeFine
+	}
+	for i, v := range b.Sums {
+		d := float32(int(v) - int(a.Sums[i]) - light)
+		limit := min(maxChange, max(least, noise*s.usual[i]))
+		if s.changed[i] = max(d, -d) > limit; s.changed[i] {
+			count++
+		}
+	}
+	return count >= minSolid && s.solid(b.Width, b.Height) >= minSolid
+}
+
 // differs compares two pictures taken dt apart, after taking out what changed
 // everywhere alike, which is light, not movement. It learns the usual change of
 // every square.
 func (s *scene) differs(a, b *Picture, dt time.Duration) bool {
-	light, least := commonChange(a, b), float32(minChange)
-	if b.Side == fine {
-		least = minChangeFine
-	}
+	light := commonChange(a, b)
+	moved := s.mark(a, b, light, noiseFactor, 1)
 	share := float32(min(0.25, dt.Seconds()/noiseTime.Seconds()))
 	s.seen++
 	share = max(share, 1/float32(s.seen))
-	count := 0
 	for i, v := range b.Sums {
 		d := float32(int(v) - int(a.Sums[i]) - light)
-		if d < 0 {
-			d = -d
-		}
-		limit := min(maxChange, max(least, noiseFactor*s.usual[i]))
-		if s.changed[i] = d > limit; s.changed[i] {
-			count++
-		}
-		s.usual[i] += (min(d, maxChange) - s.usual[i]) * share
+		s.usual[i] += (min(max(d, -d), maxChange) - s.usual[i]) * share
 	}
-	return count >= minSolid && s.solid(b.Width, b.Height) >= minSolid
+	return moved
 }
 
 // solid counts the changed squares that have changed neighbours.

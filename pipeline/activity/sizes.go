@@ -51,6 +51,10 @@ const (
 	appears     = 2      // times that much shows in the one unit in which something appears
 	clearNeeded = 0.003  // the same where the smallest movement shows
 	plainNeeded = 0.0005 // the same where it must show
+	keyAlike    = 0.002  // spread of the sizes of key units up to which they tell of what stands
+	keySpreads  = 3      // spreads by which two of them may differ,
+	keyLeast    = 0.001  // which is never less than this
+	keySame     = 0.004  // nor more
 	missedAlarm = 0.8    // what the thresholds are multiplied with after movement without an alarm
 	minFactor   = 0.5
 	maxLimit    = 10.0 // times the basic limits that calm video can raise them to
@@ -348,6 +352,15 @@ func (s *sizes) constant() bool {
 		}
 	}
 	return judged > 0 && 2*same > judged
+}
+
+// sameKey says that a key unit is as large as another of so many bytes, and that key
+// units in calm video are so much alike that this means something.
+func (s *sizes) sameKey(u Unit, bytes int) bool {
+	c := &s.classes[classOf(u, 0)]
+	limit := min(keySame, keySpreads*c.spread)
+	change := math.Abs(float64(u.Bytes-bytes)) / float64(max(1, bytes))
+	return c.n >= minValues && c.spread <= keyAlike && change <= max(limit, keyLeast)
 }
 
 // deaf says that noise or rate control drown movement: units would need more than

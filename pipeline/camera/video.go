@@ -272,7 +272,7 @@ func (v *video) begin(f *frame.Frame) {
 	v.w.running(f)
 	v.w.setLatest(f.Retain())
 	fps := v.w.deps.Detector.Assignment(v.w.camera.ID).FPS
-	if f.Damaged || fps <= 0 || f.PTS < v.due {
+	if f.Damaged || fps <= 0 || f.PTS < v.due || !v.gate.Asks() {
 		v.settle()
 		return
 	}

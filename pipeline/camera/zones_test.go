@@ -148,7 +148,7 @@ func TestZonesWhileNothingMoves(t *testing.T) {
 			}
 			require.EqualValues(t, 1, sum.Entered)
 			require.EqualValues(t, 1, sum.Exited)
-			require.EqualValues(t, 1, sum.Most)
+			require.Equal(t, 1, sum.Most)
 			require.InDelta(t, (to-at(0.5))/fps, sum.Present.Seconds(), 0.5)
 			require.InDelta(t, 2100.0/fps, sum.Watched.Seconds(), 0.5)
 			// It begins 1000 s after 1970, which is 20 s before the end of a minute.
