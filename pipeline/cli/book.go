@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -191,14 +194,17 @@ func (b *daemonBook) Add(ctx context.Context, m registry.New, file io.Reader) (s
 		Name     string      `json:"name"`
 		Versions []modelJSON `json:"versions"`
 	}
-	status, err := b.do(ctx, http.MethodPost, "/models?"+query.Encode(), file, &answer)
+	sum := sha256.New()
+	status, err := b.do(ctx, http.MethodPost, "/models?"+query.Encode(), io.TeeReader(file, sum), &answer)
 	if err != nil {
 		return store.ModelVersion{}, err
 	}
 	if len(answer.Versions) == 0 {
 		return store.ModelVersion{}, errors.New("the daemon's answer names no version")
 	}
-	v := answer.Versions[0]
+	// The newest, unless the file was there already.
+	i := slices.IndexFunc(answer.Versions, func(v modelJSON) bool { return v.SHA256 == hex.EncodeToString(sum.Sum(nil)) })
+	v := answer.Versions[max(i, 0)]
 	added := store.ModelVersion{Model: answer.Name, Version: v.Version, SHA256: v.SHA256, Size: v.Bytes, Family: v.Family, Check: v.Check}
 	if status == http.StatusOK {
 		return added, store.ErrExists

@@ -229,7 +229,7 @@ func TestFileRefuses(t *testing.T) {
 		"folder":    {dir, nil, "is not a file"},
 		"pipe":      {fifo, nil, "is not a file"},
 		"empty":     {write("empty.mp4", nil), offline.ErrEmpty, "is empty"},
-		"text":      {write("text.mp4", []byte("this is no video at all\n")), nil, "not a video or picture"},
+		"text":      {write("text.mp4", []byte("this is no video at all\n")), nil, "make it a JPEG, PNG or MP4"},
 		"cut video": {write("cut.mp4", video[:len(video)/2]), nil, "not a video or picture"},
 		"cut image": {write("cut.jpg", []byte("\xff\xd8\xff\xe0\x00\x10JFIF\x00")), picture.ErrTruncated, "ends too early"},
 	} {

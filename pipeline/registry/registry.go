@@ -109,7 +109,8 @@ func (r *Registry) CheckWith(check model.Check) { r.check = check }
 // was called. The same file again gives the version that has it, and
 // store.ErrExists; the version has its file back then, if that was lost or damaged.
 // Errors: detect.ErrNotONNX, detect.ErrExternalData, detect.ErrNotDetector,
-// ErrTooLarge. After an error no record is changed and no file is left.
+// ErrTooLarge, store.ErrInUse for a file that is there with another contract than
+// is asked for. After an error no record is changed and no file is left.
 func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelVersion, error) {
 	if ref, err := detect.ParseRef(m.Name); err != nil {
 		return store.ModelVersion{}, err
@@ -169,6 +170,9 @@ func (r *Registry) addFile(ctx context.Context, m New, sha string, size int64) (
 		return store.ModelVersion{}, err
 	}
 	if len(same) > 0 {
+		if err := sameContract(same[0], m); err != nil {
+			return same[0], err
+		}
 		return same[0], fmt.Errorf("this file is %s@%d: %w", same[0].Model, same[0].Version, store.ErrExists)
 	}
 	options := model.Options{Family: m.Family, Overrides: m.Contract}

@@ -89,6 +89,31 @@ func TestAddLoadRemove(t *testing.T) {
 	require.NoError(t, records.Ping(t.Context()))
 }
 
+// TestOtherContract adds a file again with another contract: taking the version that
+// has the file would leave the mistake in it that somebody wanted to mend.
+func TestOtherContract(t *testing.T) {
+	r, _, _ := open(t)
+	file := detecttest.Bright(t)
+	v, err := r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
+	require.NoError(t, err)
+	for name, m := range map[string]New{
+		"colour": {Name: "bright", Contract: map[string]string{"input.colour": "rgb"}},
+		"family": {Name: "bright", Family: "nanodet"},
+		"labels": {Name: "bright", Contract: map[string]string{"labels": "a,b,c"}},
+	} {
+		_, err := r.Add(t.Context(), m, bytes.NewReader(file))
+		require.ErrorIs(t, err, store.ErrInUse, name)
+		require.ErrorContains(t, err, "bright@1 is this file with another contract; remove that version first", name)
+	}
+	again, err := r.Add(t.Context(), New{Name: "bright", Family: v.Family, Contract: map[string]string{"input.colour": "bgr"}}, bytes.NewReader(file))
+	require.ErrorIs(t, err, store.ErrExists, "what it has already")
+	require.Equal(t, v.Version, again.Version)
+	require.NoError(t, r.Remove(t.Context(), "bright", 1))
+	mended, err := r.Add(t.Context(), New{Name: "bright", Contract: map[string]string{"input.colour": "rgb"}}, bytes.NewReader(file))
+	require.NoError(t, err)
+	require.Contains(t, string(mended.Contract), `"rgb"`)
+}
+
 // TestSelfCheckIsStored keeps the report and the picture with the version, and
 // what the file says it was derived from.
 func TestSelfCheckIsStored(t *testing.T) {

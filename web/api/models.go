@@ -84,7 +84,7 @@ func (s *server) routeModels() {
 		"List the versions of a model", "All versions of a model, newest first.", 404), s.listVersions)
 	add := operation(http.MethodPost, "/models", "add-model", tag,
 		"Add a model version", "Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. "+
-			"The same file again answers 200 with the version that has it. 422 says why a file is not a detector.", 413, 415, 503, 507)
+			"The same file again answers 200 with the version that has it, 409 when another contract is asked for. 422 says why a file is not a detector.", 409, 413, 415, 503, 507)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(s.huma, add, s.addModel)
 	s.describeBody(add, uploadRequest("The ONNX file.", "application/octet-stream", "application/onnx"))

@@ -55,7 +55,7 @@ func openVideo(path string) (*video, error) {
 		return nil, fail(pipeline.StateFailed, "libavformat does not take its options", err)
 	}
 	if err := fc.OpenInput("file:"+path, nil, opts); err != nil { // frees fc
-		return nil, fail(pipeline.StateNoVideo, "the file is not a video or picture that detectd can read, or it is damaged", err)
+		return nil, fail(pipeline.StateNoVideo, "the file is not a video or picture that detectd can read, or it is damaged; make it a JPEG, PNG or MP4 (docs/formats.md has them all)", err)
 	}
 	v := &video{fc: fc, pkt: astiav.AllocPacket()}
 	if err := v.choose(); err != nil {

@@ -572,7 +572,7 @@ export interface paths {
         put?: never;
         /**
          * Add a model version
-         * @description Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. The same file again answers 200 with the version that has it. 422 says why a file is not a detector.
+         * @description Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. The same file again answers 200 with the version that has it, 409 when another contract is asked for. 422 says why a file is not a detector.
          */
         post: operations["add-model"];
         delete?: never;
@@ -7324,6 +7324,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
             /** @description Request Entity Too Large */
