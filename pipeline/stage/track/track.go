@@ -45,6 +45,9 @@ const (
 	maxSquared = 9.21 // gate for the centre: 99 % of a chi-squared distribution with 2 degrees of freedom
 	maxLengths = 3.0  // and at most this many object sizes away
 	maxResize  = 2.0  // and at most this times larger or smaller in area
+	// minRest is the overlap with the last sighting that speaks for an object that
+	// has not moved, and restWeight how much: less than a good prediction.
+	minRest, restWeight = 0.5, 0.85
 	// maxTentative is how long an object seen once waits for its second sighting.
 	maxTentative = 500 * time.Millisecond
 	// stillFor is how long an object must stay within half its size of one place
@@ -75,6 +78,7 @@ type object struct {
 	class  detect.Detection
 	motion motion // at the last sighting
 	ahead  motion // predicted for the update that is going on
+	rest   motion // the same if it has not moved since it was seen
 	missed bool   // not seen in the newest update
 
 	homeX, homeY float64 // the place it has stayed near
@@ -127,9 +131,9 @@ func (t *Tracker) Update(at time.Duration, dets []detect.Detection) []detect.Obj
 	}
 	t.last, t.begun = at, true
 	for _, o := range t.tracks {
-		o.ahead, o.missed = o.motion.ahead(at), true
+		o.ahead, o.rest, o.missed = o.motion.ahead(at), o.motion.resting(at), true
 		if o.still() {
-			o.ahead = o.motion.resting(at)
+			o.ahead = o.rest
 		}
 	}
 	open := t.usable(dets)
@@ -226,15 +230,31 @@ func (t *Tracker) associate(objects []detect.Object, open []int, which func(*obj
 	return rest
 }
 
-// similar tells how well a detection fits the prediction of a track, 0: not at all.
+// similar tells how well a detection fits a track, 0: not at all.
 func similar(o *object, d detect.Detection) float64 {
 	if !sameClass(o.class, d) {
 		return 0
 	}
-	overlap := iou(o.ahead.box(), d.Box)
-	squared, lengths := o.ahead.deviation(d.Box)
+	return max(fit(o.ahead, d), fitResting(o, d))
+}
+
+// fitResting is how well a detection fits a track that has not moved, where it lies
+// on what was seen last. In a row of parked cars a speed may be wrong, learned from
+// the neighbour while the car was overlooked, and all of the row would go on as if it
+// moved.
+func fitResting(o *object, d detect.Detection) float64 {
+	if iou(o.rest.box(), d.Box) < minRest {
+		return 0
+	}
+	return restWeight * fit(o.rest, d)
+}
+
+// fit is how well a detection fits what is expected of an object.
+func fit(m motion, d detect.Detection) float64 {
+	overlap := iou(m.box(), d.Box)
+	squared, lengths := m.deviation(d.Box)
 	if overlap < minIoU {
-		ratio := float64(d.Box.W) * float64(d.Box.H) / (o.ahead.size * o.ahead.size)
+		ratio := float64(d.Box.W) * float64(d.Box.H) / (m.size * m.size)
 		if squared > maxSquared || lengths > maxLengths || ratio > maxResize || ratio < 1/maxResize {
 			return 0
 		}
@@ -262,6 +282,9 @@ func (t *Tracker) seen(o *object, d *detect.Object) {
 		o.id = t.newID()
 	}
 	o.class, o.missed = d.Detection, false
+	if fitResting(o, d.Detection) > fit(o.ahead, d.Detection) {
+		o.ahead = o.rest
+	}
 	o.motion = o.ahead.seen(d.Box)
 	o.stay()
 	d.TrackID = o.id

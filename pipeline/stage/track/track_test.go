@@ -119,6 +119,36 @@ func TestStationaryKeepsItsID(t *testing.T) {
 	}
 }
 
+// TestParkedRow looks once a second, for an hour, at a row of alike cars of which a
+// fifth is overlooked each time and half have a low score.
+func TestParkedRow(t *testing.T) {
+	for seed := range uint64(5) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		tracker := newTracker()
+		kept, changes := map[int]string{}, 0
+		for i := range 3600 {
+			var dets []detect.Detection
+			var cars []int
+			for car := range 10 {
+				if r.Float64() < 0.2 {
+					continue
+				}
+				d := detect.Detection{Label: "car", Score: float32(0.5 + 0.08*r.NormFloat64())}
+				d.Box = detect.Box{X: float32(20 + 125*car), Y: 300, W: 115, H: 80}
+				dets, cars = append(dets, jitter(r, d)), append(cars, car)
+			}
+			for k, o := range tracker.Update(at(1, i), dets) {
+				if i < 60 { // until all have been seen for 10 s
+					kept[cars[k]] = o.TrackID
+				} else if o.TrackID != kept[cars[k]] {
+					changes++
+				}
+			}
+		}
+		require.Zero(t, changes, "seed %d", seed)
+	}
+}
+
 // Something that has stood still for a while may be hidden for half a minute.
 func TestStillObjectsAreWaitedFor(t *testing.T) {
 	tr := newTracker()
