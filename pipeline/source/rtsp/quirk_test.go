@@ -58,7 +58,7 @@ type visit struct {
 	packets *packets
 }
 
-func odd(t *testing.T, o *oddCamera) *oddCamera {
+func odd(t testing.TB, o *oddCamera) *oddCamera {
 	t.Helper()
 	var err error
 	o.ln, err = net.Listen("tcp", "127.0.0.1:0")
@@ -224,7 +224,7 @@ type stills struct {
 	pts   []time.Duration
 }
 
-func film(t *testing.T, spec simulate.Spec) *stills {
+func film(t testing.TB, spec simulate.Spec) *stills {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "film.mp4")
 	require.NoError(t, simulate.Generate(path, spec))
