@@ -50,7 +50,9 @@ type video struct {
 	pictured time.Duration // PTS of the last picture that the gate was given
 	reported activity.Report
 	lag      lag
-	started  bool // the decoder has had a key unit
+	share    Share // nil: the camera has the machine for itself
+	skipping bool  // the last unit was left out
+	started  bool  // the decoder has had a key unit
 	books    books
 	refusals int       // units refused since the last picture
 	excused  time.Time // until then the decoder may be late: it has decoded what was held
@@ -77,6 +79,10 @@ func newVideo(ctx context.Context, w *Worker) *video {
 	v.books.corrupt = func() { w.drops.corrupt.Add(1) }
 	v.books.empty = func() { w.drops.empty.Add(1) }
 	v.setGate(w.camera)
+	if w.deps.Share != nil {
+		v.share = w.deps.Share(w.camera)
+		v.lag.late = sharedLateAge
+	}
 	return v
 }
 
@@ -101,7 +107,7 @@ func (v *video) take(c coded) {
 		} else {
 			v.w.drops.closed.Add(1)
 		}
-	case v.late(c.unit):
+	case v.skip(c.unit):
 		v.w.drops.late.Add(1)
 	case v.gate == nil:
 		v.decode(c.unit)
@@ -145,6 +151,9 @@ func (v *video) restart() {
 	v.due, v.asked, v.pictured, v.known = 0, -time.Minute, -1, -1
 	v.forgetCalm()
 	v.w.pace.restart()
+	if v.share != nil {
+		v.share.Rest()
+	}
 	if v.gate != nil {
 		v.gate.Restart()
 		v.report()
@@ -164,7 +173,9 @@ func (v *video) decode(u pipeline.Unit) {
 	case u.PTS < v.known: // a leading picture of the look, which has gone out
 		v.w.drops.late.Add(1)
 	} // else it is the look, which has been counted
-	if err := v.decoder.Decode(u, v.frame); err != nil {
+	err := v.decoder.Decode(u, v.frame)
+	v.served(u.Arrived)
+	if err != nil {
 		if booked {
 			v.books.refused()
 		}
@@ -394,12 +405,34 @@ func (v *video) decodeHeld(n int) {
 	}
 }
 
+// skip says that u is left out because there is more than can be decoded.
+func (v *video) skip(u pipeline.Unit) bool {
+	late := v.late(u)
+	switch {
+	case v.share == nil:
+		return late
+	case v.gate != nil && v.gate.Idle(), time.Now().Before(v.excused):
+		v.share.Rest()
+		return late
+	}
+	skip := v.share.Skip(u.Key, u.DTS, u.Arrived)
+	if late && !skip {
+		v.share.GivenUp()
+	}
+	begins := skip && !late && !v.skipping
+	v.skipping = skip || late
+	if begins {
+		v.lastPicture()
+	}
+	return v.skipping
+}
+
 // late says that u is left out because the decoder is behind. It may be for a
 // while after it has woken up: what came meanwhile belongs to what has begun. While
 // idle, u costs nothing, and what is held must have no hole.
 func (v *video) late(u pipeline.Unit) bool {
 	if v.gate != nil && v.gate.Idle() {
-		v.lag = lag{}
+		v.lag = lag{late: v.lag.late}
 		return false
 	}
 	now := time.Now()

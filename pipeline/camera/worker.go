@@ -92,6 +92,9 @@ type Deps struct {
 	Detector  Detector
 	// Gate decides when a camera's video need not be decoded; nil: it always is.
 	Gate func(c store.Camera) *activity.Gate
+	// Share is the camera's part of the decoding of all; nil: it has the machine for
+	// itself.
+	Share func(c store.Camera) Share
 	// FastFPS is how many detections per second are made at most while objects
 	// move fast; 0: never more than the normal rate.
 	FastFPS float64
@@ -222,6 +225,7 @@ func (w *Worker) decode(ctx context.Context) {
 	defer close(w.events)
 	defer w.pending.Wait()
 	v := newVideo(ctx, w)
+	defer v.leave()
 	defer v.close()
 	for {
 		select {
@@ -268,6 +272,11 @@ func (w *Worker) annotate() {
 // there is none.
 func (w *Worker) Latest() *frame.Frame {
 	w.asked[1].Store(w.asked[0].Swap(time.Now().UnixNano()))
+	return w.newest()
+}
+
+// newest is Latest for the worker itself.
+func (w *Worker) newest() *frame.Frame {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.latest == nil {

@@ -6,12 +6,18 @@
 package cores
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
 
-// share bounds how much work one side may have in advance of the other.
-const share = 100 * time.Millisecond
+const (
+	// share bounds how much work one side may have in advance of the other.
+	share = 100 * time.Millisecond
+	// oldest bounds the age that counts in the order: who has far older work than
+	// the others, such as video that was kept, takes turns with them.
+	oldest = 120 * time.Millisecond
+)
 
 // Cores hands out processors. Safe for concurrent use.
 type Cores struct {
@@ -19,8 +25,14 @@ type Cores struct {
 
 	mu      sync.Mutex // guards what follows
 	free    int
-	waiting [2][]chan struct{} // by side, longest waiting first
-	ahead   time.Duration      // what the first side had more than the second
+	waiting [2][]turn     // by side, next first
+	ahead   time.Duration // what the first side had more than the second
+}
+
+// turn is what a caller waits for.
+type turn struct {
+	since time.Time
+	come  chan struct{}
 }
 
 // The sides.
@@ -47,24 +59,37 @@ type Side struct {
 
 // Run calls work once a processor is free. Work must not wait for other work that
 // needs one.
-func (s *Side) Run(work func()) {
-	s.cores.enter(s.side)
+func (s *Side) Run(work func()) { s.RunSince(time.Now(), work) }
+
+// RunSince is Run for work that there has been since a moment. Of a side's work, what
+// there has been for longest goes first.
+func (s *Side) RunSince(since time.Time, work func()) {
+	s.cores.enter(s.side, since)
 	began := time.Now()
 	defer func() { s.cores.leave(s.side, time.Since(began)) }()
 	work()
 }
 
-func (c *Cores) enter(side int) {
+func (c *Cores) enter(side int, since time.Time) {
+	if bound := time.Now().Add(-oldest); since.Before(bound) {
+		since = bound
+	}
 	c.mu.Lock()
 	if c.free > 0 {
 		c.free--
 		c.mu.Unlock()
 		return
 	}
-	turn := make(chan struct{})
-	c.waiting[side] = append(c.waiting[side], turn)
+	own := turn{since, make(chan struct{})}
+	at, _ := slices.BinarySearchFunc(c.waiting[side], since, func(t turn, since time.Time) int {
+		if t.since.After(since) {
+			return 1
+		}
+		return -1 // of equal ones, who came first
+	})
+	c.waiting[side] = slices.Insert(c.waiting[side], at, own)
 	c.mu.Unlock()
-	<-turn
+	<-own.come
 }
 
 func (c *Cores) leave(side int, took time.Duration) {
@@ -82,7 +107,7 @@ func (c *Cores) leave(side int, took time.Duration) {
 		c.free++
 		return
 	}
-	close(c.waiting[next][0])
+	close(c.waiting[next][0].come)
 	c.waiting[next] = c.waiting[next][1:]
 }
 

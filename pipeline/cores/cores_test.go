@@ -76,6 +76,30 @@ func TestFirstGoesFirst(t *testing.T) {
 	})
 }
 
+func TestOldestGoesFirstWithinASide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(1)
+		var wg sync.WaitGroup
+		var order []string
+		add := func(name string, age time.Duration) {
+			since := time.Now().Add(-age)
+			wg.Go(func() { c.Second().RunSince(since, func() { order = append(order, name) }) })
+			synctest.Wait()
+		}
+		wg.Go(func() { c.Second().Run(func() { time.Sleep(time.Second) }) })
+		synctest.Wait()
+		add("new", 0)
+		add("older", 100*time.Millisecond)
+		add("kept", time.Hour)
+		add("old", 50*time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
+		add("newest", 0)
+		add("kept too", 2*time.Hour)
+		wg.Wait()
+		require.Equal(t, []string{"kept", "older", "kept too", "old", "new", "newest"}, order)
+	})
+}
+
 func TestGivesBackAfterAPanic(t *testing.T) {
 	c := New(1)
 	require.Panics(t, func() { c.First().Run(func() { panic("broken") }) })

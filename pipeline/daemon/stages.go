@@ -20,6 +20,7 @@ import (
 	"detectd/pipeline/cores"
 	"detectd/pipeline/decode"
 	"detectd/pipeline/frame"
+	"detectd/pipeline/share"
 	"detectd/pipeline/space"
 	"detectd/pipeline/stage/annotate"
 	"detectd/pipeline/stage/infer"
@@ -47,12 +48,14 @@ func (d *Daemon) openStages(context.Context) (err error) {
 		Batch: batch.Config{MaxBatch: d.cfg.Detect.MaxBatch, MaxWait: d.cfg.Detect.MaxWait, Workers: d.workers(), Turn: turn{processors.First(), d.registry.Running}},
 	}, d.load, d.records, d.bus, d.log)
 	d.openPromotions(processors.Spare)
+	shares := share.New()
 	d.cameras = camera.NewManager(d.records, d.bus, camera.Deps{
 		Open: d.sources.Open, Taps: d.taps, Annotator: d.annotator, Detector: detector{d.infer, d.shadow},
 		Decoder: func(f pipeline.Format, pool *frame.Pool) (camera.Decoder, error) {
 			return decode.New(f, pool, decode.Options{Turn: processors.Second()})
 		},
-		Gate: d.gate, FastFPS: d.cfg.Detect.FastFPS, Retry: camera.DefaultRetry(), Log: d.log,
+		Share: func(c store.Camera) camera.Share { return shares.Camera(c.Weight) },
+		Gate:  d.gate, FastFPS: d.cfg.Detect.FastFPS, Retry: camera.DefaultRetry(), Log: d.log,
 	})
 	series := guardedSeries{d.series, d.space, d.cameras.DroppedByStore}
 	d.persist = persist.New(persist.Config{}, series, d.records, d.cameras.DroppedByStore, d.log)

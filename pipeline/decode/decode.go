@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/asticode/go-astiav"
 
@@ -23,8 +24,11 @@ const DefaultMaxPixels = 64 << 20
 type Options struct {
 	CameraID  string // copied to Meta.CameraID of every frame
 	MaxPixels int    // refuse larger pictures; 0 means DefaultMaxPixels
-	// Turn runs the work of libavcodec when it is this decoder's turn; nil: at once.
-	Turn interface{ Run(work func()) }
+	// Turn runs the work of libavcodec when it is this decoder's turn, which is
+	// chosen by when the unit arrived; nil: at once.
+	Turn interface {
+		RunSince(arrived time.Time, work func())
+	}
 }
 
 // ErrCorrupt is returned when a unit could not be decoded. The decoder stays
@@ -45,8 +49,10 @@ type Decoder struct {
 	seq    uint64         // of the last frame given
 	sent   int64          // number of units sent, the time stamp that libavcodec sees
 	metas  [metaSlots]frame.Meta
-	opened bool // a key unit was decoded
-	broken bool // a unit since the last key unit could not be decoded
+	opened bool      // a key unit was decoded
+	broken bool      // a unit since the last key unit could not be decoded
+	began  time.Time // of the last turn
+	took   time.Duration
 }
 
 // metaSlots is more than the units that a codec can hold back (16 in H.264 and
@@ -157,7 +163,7 @@ func (d *Decoder) Decode(u pipeline.Unit, emit func(*frame.Frame)) error {
 		CameraID: d.opts.CameraID, PTS: u.PTS, Time: u.Time, TimeError: u.TimeError, Clock: u.Clock,
 		Arrived: u.Arrived, Key: u.Key, Damaged: u.Damaged || d.broken,
 	}
-	if err := d.exchange(d.pkt, emit); err != nil {
+	if err := d.exchange(d.pkt, u.Arrived, emit); err != nil {
 		d.broken = true
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
@@ -194,10 +200,14 @@ func (d *Decoder) addNALs(nals [][]byte) {
 
 // exchange sends a packet and hands on the pictures that are ready: after the turn,
 // as emit may wait.
-func (d *Decoder) exchange(pkt *astiav.Packet, emit func(*frame.Frame)) (err error) {
-	work := func() { err = errors.Join(d.cc.SendPacket(pkt), d.receive()) }
+func (d *Decoder) exchange(pkt *astiav.Packet, arrived time.Time, emit func(*frame.Frame)) (err error) {
+	work := func() {
+		d.began = time.Now()
+		err = errors.Join(d.cc.SendPacket(pkt), d.receive())
+		d.took = time.Since(d.began)
+	}
 	if d.opts.Turn != nil {
-		d.opts.Turn.Run(work)
+		d.opts.Turn.RunSince(arrived, work)
 	} else {
 		work()
 	}
@@ -215,6 +225,9 @@ func (d *Decoder) exchange(pkt *astiav.Packet, emit func(*frame.Frame)) (err err
 	d.ready = d.ready[:0]
 	return err
 }
+
+// Turn tells when the turn of the last unit came, and how long it took.
+func (d *Decoder) Turn() (began time.Time, took time.Duration) { return d.began, d.took }
 
 // receive collects the pictures that are ready.
 func (d *Decoder) receive() error {
@@ -238,7 +251,7 @@ func (d *Decoder) Flush(emit func(*frame.Frame)) error {
 	if d.cc == nil || !d.opened { // there is nothing inside, and libavcodec takes nothing after a second end
 		return nil
 	}
-	err := d.exchange(nil, emit)
+	err := d.exchange(nil, time.Now(), emit)
 	if rerr := d.Reset(); rerr != nil {
 		return rerr
 	}
