@@ -18,11 +18,14 @@ import (
 const (
 	// fresh is the age at which a unit's turn should come at the latest. With the
 	// inference after it, what is found is less than a quarter of a second old.
-	fresh = 120 * time.Millisecond
+	fresh = 100 * time.Millisecond
 	// slack is how far the age may rise above it while no more than can be done is
 	// asked for, and urgency by how much less is asked for, per second of age, above.
 	slack   = 50 * time.Millisecond
 	urgency = 2.0
+	// stale is the age up to which what had arrived when a camera was stopped is still
+	// decoded.
+	stale = 200 * time.Millisecond
 	// least is the share of what can be done that is always asked for: a backlog is
 	// better worked off slowly than by leaving processors without work later.
 	least = 0.95
@@ -119,7 +122,7 @@ func (c *Camera) Skip(key bool, dts time.Duration, arrived time.Time) bool {
 	if c.stopped && key && (c.group != 1 || c.skipped > 0 && dts-c.first >= brief) {
 		c.stopped = false
 	}
-	if c.stopped && (arrived.After(c.from) || time.Since(arrived) > fresh+slack) {
+	if c.stopped && (c.skipped > 0 || arrived.After(c.from) || time.Since(arrived) > stale) {
 		if c.skipped == 0 {
 			c.first = dts
 		}
@@ -204,12 +207,19 @@ func (s *Shares) balance() {
 	if s.age < fresh || s.able == 0 {
 		return
 	}
+	busy := 0
 	all, asked := 0.0, 0.0 // processors, by all cameras and by those that are not stopped
 	for _, c := range s.cameras {
+		if c.load() > 0 {
+			busy++
+		}
 		all += c.load()
 		if !c.stopped {
 			asked += c.load()
 		}
+	}
+	if busy == 1 && s.age < stale { // nobody else could use the time that it leaves
+		return
 	}
 	above := max(0, s.age-fresh-slack).Seconds()
 	if asked <= s.able*max(least, 1-urgency*above) {
