@@ -49,51 +49,58 @@ const (
 	startTimeout = 10 * time.Second
 	flushTimeout = 5 * time.Second
 	workStream   = "WORK"
+	maxPayload   = 8 << 20   // bytes of a message
 	maxMemory    = 64 << 20  // bytes of streams in memory
 	maxStore     = 256 << 20 // bytes of streams in files
 	maxWork      = 128 << 20 // bytes of work
 	duplicates   = time.Minute
 )
 
-// Open starts the server and connects to it. It opens no network socket.
+// Open starts the servers and connects to them. It opens no network socket. The work
+// queues have a server of their own, which ends while they are closed.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
-	s, err := server.NewServer(&server.Options{
-		ServerName: "detectd",
-		DontListen: true, NoSigs: true,
-		JetStream: !cfg.Paused, StoreDir: cfg.Folder, SyncAlways: true,
-		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
-		MaxPayload: 8 << 20,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("start bus: %w", err)
-	}
-	s.SetLoggerV2(&natsLogger{log}, false, false, false)
-	s.Start()
-	b := &Bus{log: log, server: s, pending: cfg.Pending, folder: cfg.Folder, changed: make(chan struct{})}
+	b := &Bus{log: log, pending: cfg.Pending, folder: cfg.Folder, changed: make(chan struct{})}
 	if b.pending <= 0 {
 		b.pending = 8192
 	}
-	err = b.connect()
-	if err == nil && !cfg.Paused {
-		err = b.openQueues(ctx)
+	var err error
+	if b.server, b.conn, err = b.serve(&server.Options{MaxPayload: maxPayload}); err != nil {
+		return nil, fmt.Errorf("start bus: %w", err)
 	}
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
+	if !cfg.Paused {
+		if err := b.openQueues(ctx); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
 	}
 	return b, nil
 }
 
-func (b *Bus) connect() error {
-	if !b.server.ReadyForConnections(startTimeout) {
-		return errors.New("start bus: server did not get ready")
+// serve starts a server without a socket and connects to it.
+func (b *Bus) serve(opts *server.Options) (*server.Server, *nats.Conn, error) {
+	opts.ServerName, opts.DontListen, opts.NoSigs = "detectd", true, true
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, nil, err
 	}
-	conn, err := nats.Connect("", nats.InProcessServer(b.server), nats.Name("detectd"),
+	s.SetLoggerV2(&natsLogger{b.log}, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(startTimeout) {
+		stop(s)
+		return nil, nil, errors.New("the server did not get ready")
+	}
+	conn, err := nats.Connect("", nats.InProcessServer(s), nats.Name("detectd"),
 		nats.MaxReconnects(-1), nats.ErrorHandler(b.onError))
 	if err != nil {
-		return fmt.Errorf("connect to bus: %w", err)
+		stop(s)
+		return nil, nil, fmt.Errorf("connect: %w", err)
 	}
-	b.conn = conn
-	return nil
+	return s, conn, nil
+}
+
+// stop ends a server and waits for it.
+func stop(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
 }
 
 func (b *Bus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
@@ -229,12 +236,9 @@ func (b *Bus) Flush() error { return b.conn.FlushTimeout(flushTimeout) }
 // Close ends the connection and the server and waits for both. Idempotent.
 func (b *Bus) Close() error {
 	if q := b.queues.Swap(nil); q != nil {
-		q.end()
+		q.close()
 	}
-	if b.conn != nil {
-		b.conn.Close()
-	}
-	b.server.Shutdown()
-	b.server.WaitForShutdown()
+	b.conn.Close()
+	stop(b.server)
 	return nil
 }

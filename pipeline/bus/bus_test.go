@@ -82,6 +82,7 @@ func TestWorkSurvivesRestart(t *testing.T) {
 func TestNoSocket(t *testing.T) {
 	b := open(t, t.TempDir())
 	require.Nil(t, b.server.Addr(), "the bus must not listen")
+	require.Nil(t, b.queues.Load().server.Addr(), "nor may the work queues")
 	require.NoError(t, b.Ping(t.Context()))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -15,6 +16,8 @@ var ErrPaused = errors.New("the work queues take nothing now")
 
 // queues are the work queues while their files are open.
 type queues struct {
+	server *server.Server
+	conn   *nats.Conn
 	js     jetstream.JetStream
 	work   jetstream.Stream
 	closed context.Context //nolint:containedctx // ends with them
@@ -32,23 +35,20 @@ func (b *Bus) Pause(pause bool) error {
 	defer b.pausing.Unlock()
 	if q := b.queues.Load(); q != nil && (pause || b.failed.Load()) {
 		b.queues.Store(nil)
-		q.end()
-		if err := b.server.ShutdownJetStream(); err != nil {
-			return fmt.Errorf("close work queues: %w", err)
-		}
+		q.close()
 	}
 	if pause || b.queues.Load() != nil {
 		return nil
 	}
-	if !b.server.JetStreamEnabled() {
-		err := b.server.EnableJetStream(&server.JetStreamConfig{
-			StoreDir: b.folder, MaxMemory: maxMemory, MaxStore: maxStore, SyncAlways: true, Strict: true,
-		})
-		if err != nil {
-			return errors.Join(fmt.Errorf("open work queues: %w", err), b.server.ShutdownJetStream())
-		}
-	}
 	return b.openQueues(context.Background())
+}
+
+// close ends the server of the queues with all that uses it. A server that only gave
+// up its JetStream would leave goroutines behind each time (nats-server 2.15).
+func (q *queues) close() {
+	q.end()
+	q.conn.Close()
+	stop(q.server)
 }
 
 // Writable says whether the queues take work. When their files have failed it is
@@ -78,22 +78,22 @@ func (b *Bus) opened(ctx context.Context) (*queues, error) {
 	}
 }
 
-// openQueues opens the stream, which the server has read from its files.
+// openQueues starts a server on the files of the queues.
 func (b *Bus) openQueues(ctx context.Context) error {
-	js, err := jetstream.New(b.conn)
+	q := &queues{}
+	var err error
+	q.server, q.conn, err = b.serve(&server.Options{
+		JetStream: true, StoreDir: b.folder, SyncAlways: true,
+		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore, MaxPayload: maxPayload,
+	})
 	if err != nil {
 		return fmt.Errorf("open work queues: %w", err)
 	}
-	q := &queues{js: js}
-	q.work, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name: workStream, Subjects: []string{subjectRoot + "work.>"},
-		Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
-		Duplicates: duplicates, MaxBytes: maxWork, Discard: jetstream.DiscardNew,
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("open work queues: %w", err), b.server.ShutdownJetStream())
-	}
 	q.closed, q.end = context.WithCancel(context.Background())
+	if err := q.open(ctx); err != nil {
+		q.close()
+		return fmt.Errorf("open work queues: %w", err)
+	}
 	b.failed.Store(false)
 	b.queues.Store(q)
 	b.mu.Lock()
@@ -101,6 +101,19 @@ func (b *Bus) openQueues(ctx context.Context) error {
 	b.changed = make(chan struct{})
 	b.mu.Unlock()
 	return nil
+}
+
+// open opens the stream, which the server has read from its files.
+func (q *queues) open(ctx context.Context) (err error) {
+	if q.js, err = jetstream.New(q.conn); err != nil {
+		return err
+	}
+	q.work, err = q.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: workStream, Subjects: []string{subjectRoot + "work.>"},
+		Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
+		Duplicates: duplicates, MaxBytes: maxWork, Discard: jetstream.DiscardNew,
+	})
+	return err
 }
 
 // fail notes that the files of the queues have failed: they take nothing more until

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // works runs a worker for the test; the ids of the jobs it has done are added up.
@@ -223,4 +224,17 @@ func TestDiskFullWhileWorking(t *testing.T) {
 	require.NoError(t, b.Pause(false))
 	require.NoError(t, enqueue(t, b, "after"))
 	require.Eventually(t, func() bool { return w.has("before0", "before19", "after") }, time.Minute, time.Millisecond)
+}
+
+// TestPausingLeavesNothingBehind: however often the queues are closed and opened.
+func TestPausingLeavesNothingBehind(t *testing.T) {
+	b := open(t, t.TempDir())
+	defer func() { require.NoError(t, b.Close()) }()
+	before := goleak.IgnoreCurrent()
+	for range 5 {
+		require.NoError(t, b.Pause(true))
+		require.NoError(t, b.Pause(false))
+	}
+	require.NoError(t, b.Pause(true))
+	require.NoError(t, goleak.Find(before))
 }

@@ -106,7 +106,7 @@ func (b *Bus) workOne(ctx context.Context, q *queues, m jetstream.Msg, handle fu
 	<-alive
 	if err != nil {
 		b.log.Warn("work is handed out again", "subject", m.Subject(), "error", err)
-		err = errors.Join(m.Nak(), b.Flush())
+		err = errors.Join(m.Nak(), q.conn.FlushTimeout(flushTimeout))
 	} else {
 		err = m.DoubleAck(context.WithoutCancel(ctx))
 	}
