@@ -150,7 +150,7 @@ func cameras(ctx context.Context, s setup) (urls []string, stop func(), err erro
 		if err := pause(ctx, time.Duration(rng.Int64N(int64(spread)))); err != nil {
 			return nil, stop, err
 		}
-		c, err := proc.Start(ctx, 0, append(args, s.video.path)...)
+		c, err := proc.Start(ctx, -s.cores, append(args, s.video.path)...) // a camera takes nothing of the daemon's
 		if err != nil {
 			return nil, stop, err
 		}

@@ -87,6 +87,8 @@ func kinds() []kind {
 		{"C4.f1at5", "the same at 5 Hz", "share", least, 0.93},
 		{"C5", "work done at 16 streams against 1, saturated", "", least, 0.97},
 		{"C5.fair", "slowest of the 16 streams against the mean", "", least, 0.95},
+		{"C5.one", "processors of work, in the floors' time, with one stream", "", "", 0},
+		{"C5.many", "the same with 16", "", "", 0},
 		{"C6", "p99 arrival to result over F1 p50 + F2 p50", "", most, 2.5},
 		{"C6.p50", "arrival to result, median", "ms", "", 0},
 		{"C6.p99", "arrival to result, 99th percentile", "ms", "", 0},

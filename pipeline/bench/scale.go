@@ -45,6 +45,8 @@ func (l *lab) scale(ctx context.Context, round int) error {
 		}
 	}
 	l.add("C5", rate[1]/rate[0])
+	l.add("C5.one", rate[0])
+	l.add("C5.many", rate[1])
 	l.notes["C5"] = fmt.Sprintf("%.0f frames and %.0f detections per second offered to one core", fps, hz)
 	return nil
 }

@@ -27,7 +27,8 @@ type Child struct {
 }
 
 // Start runs our own program with the arguments. With cores above 0 it may use
-// that many processors only, the first ones of those that this process may use.
+// that many processors only, the first ones of those that this process may use; with
+// cores below 0 all but as many, where there are others.
 // It is interrupted when ctx ends.
 func Start(ctx context.Context, cores int, args ...string) (*Child, error) {
 	exe, err := os.Executable()
@@ -52,24 +53,30 @@ func Start(ctx context.Context, cores int, args ...string) (*Child, error) {
 	return c, nil
 }
 
-// onCores calls f on a thread that may use n processors only; a process that f
-// starts inherits that. 0 is no limit.
+// onCores calls f on a thread that may use the first n processors only, or with n below
+// 0 none of the first -n; a process that f starts inherits that. 0 is no limit.
 func onCores(n int, f func() error) error {
-	if n <= 0 {
+	if n == 0 {
 		return f()
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var all, few unix.CPUSet
+	var all, some unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
 		return fmt.Errorf("read the processors of this process: %w", err)
 	}
-	for cpu := 0; cpu < 64*len(all) && few.Count() < n; cpu++ {
-		if all.IsSet(cpu) {
-			few.Set(cpu)
+	for cpu, seen := 0, 0; cpu < 64*len(all); cpu++ {
+		if !all.IsSet(cpu) {
+			continue
+		}
+		if seen++; n > 0 && seen <= n || n < 0 && seen > -n {
+			some.Set(cpu)
 		}
 	}
-	if err := unix.SchedSetaffinity(0, &few); err != nil {
+	if some.Count() == 0 {
+		return f()
+	}
+	if err := unix.SchedSetaffinity(0, &some); err != nil {
 		return fmt.Errorf("limit the processors of a process: %w", err)
 	}
 	return errors.Join(f(), unix.SchedSetaffinity(0, &all))

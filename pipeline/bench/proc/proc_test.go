@@ -49,11 +49,18 @@ func TestMachine(t *testing.T) {
 
 // A process that is started on one core sees one, and this one keeps its own.
 func TestOnCores(t *testing.T) {
-	var before, within, after unix.CPUSet
+	var before, within, others, after unix.CPUSet
 	require.NoError(t, unix.SchedGetaffinity(0, &before))
 	require.NoError(t, onCores(1, func() error { return unix.SchedGetaffinity(0, &within) }))
+	require.NoError(t, onCores(-1, func() error { return unix.SchedGetaffinity(0, &others) }))
 	require.NoError(t, unix.SchedGetaffinity(0, &after))
 	require.Equal(t, 1, within.Count())
+	if before.Count() > 1 {
+		require.Equal(t, before.Count()-1, others.Count())
+		for cpu := range 64 * len(before) {
+			require.False(t, within.IsSet(cpu) && others.IsSet(cpu), cpu)
+		}
+	}
 	require.Equal(t, before, after)
 	require.Equal(t, "why", lastLine("one\ntwo\nwhy\n"))
 }
