@@ -102,12 +102,17 @@ def refused(detectd, *args):
 
 
 def test_import_into_a_running_daemon(server, detectd, tmp_path):
+    MlflowClient(server).set_registered_model_alias("Yard Watch", "champion", 2)
     with daemon(tmp_path / "data"):
         models = ("models", "--data", tmp_path / "data")
         assert "copied 2 versions" in refused(detectd, *models, "import", "mlflow", server, "Yard Watch")
         detectd.run(*models, "rules", "yard-watch@champion", "--self-check", "any")
         detectd.run(*models, "import", "mlflow", server, "Yard Watch")
         assert "yard-watch@2" in detectd.run(*models, "show", "yard-watch@champion")
+        # The files are there already: each is its own version, not the newest.
+        MlflowClient(server).set_registered_model_alias("Yard Watch", "champion", 1)
+        detectd.run(*models, "import", "mlflow", server, "Yard Watch", "--move")
+        assert "yard-watch@1" in detectd.run(*models, "show", "yard-watch@champion")
 
 
 def test_credentials_are_asked_for(tmp_path, monkeypatch):

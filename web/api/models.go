@@ -59,7 +59,7 @@ type ModelInput struct {
 
 // How many versions come with their model: in a list, and alone.
 const (
-	listedVersions = 5
+	listedVersions = 3
 	shownVersions  = 100
 )
 
@@ -77,7 +77,7 @@ type VersionPath struct {
 func (s *server) routeModels() {
 	const tag = "Models"
 	huma.Register(s.huma, operation(http.MethodGet, "/models", "list-models", tag,
-		"List models", "All models, by name, each with its 5 newest versions; with query, those that it fits."), s.listModels)
+		"List models", "All models, by name, each with its 3 newest versions; with query, those that it fits."), s.listModels)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}", "get-model", tag,
 		"Get a model", "One model with its 100 newest versions.", 404), s.getModel)
 	huma.Register(s.huma, operation(http.MethodGet, "/models/{model_name}/versions", "list-model-versions", tag,

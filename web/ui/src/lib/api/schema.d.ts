@@ -566,7 +566,7 @@ export interface paths {
         };
         /**
          * List models
-         * @description All models, by name, each with its 5 newest versions; with query, those that it fits.
+         * @description All models, by name, each with its 3 newest versions; with query, those that it fits.
          */
         get: operations["list-models"];
         put?: never;
