@@ -179,8 +179,11 @@ func derived(v store.ModelVersion) string {
 func madeBy(v store.ModelVersion) string {
 	var parts []string
 	for _, p := range [][2]string{
-		{"job", v.Tags["detectd.job"]}, {"data set", v.Tags["detectd.dataset"]}, {"parent", v.Tags["detectd.parent"]},
-		{"MLflow run", v.RunID}, {"logged model", v.LoggedModel},
+		{"job", v.Tags["detectd.job"]},
+		{"data set", v.Tags["detectd.dataset"]},
+		{"parent", v.Tags["detectd.parent"]},
+		{"MLflow run", v.RunID},
+		{"logged model", v.LoggedModel},
 	} {
 		if p[1] != "" {
 			parts = append(parts, p[0]+" "+p[1])

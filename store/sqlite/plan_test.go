@@ -44,23 +44,14 @@ func TestPagesFollowAnIndex(t *testing.T) {
 func TestNewestVersionsFollowAnIndex(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "detectd.db"))
 	for _, where := range []string{"", " WHERE v.model = 'm'"} {
-		rows, err := s.r.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+selectVersions+where+" ORDER BY updated_us DESC, model, version DESC LIMIT 100")
-		require.NoError(t, err)
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			require.NoError(t, rows.Scan(&id, &parent, &unused, &detail))
-			require.NotContains(t, detail, "TEMP B-TREE", where)
-		}
-		require.NoError(t, rows.Err())
-		require.NoError(t, rows.Close())
+		plan := planOf(t, s, selectVersions+where+" ORDER BY updated_us DESC, model, version DESC LIMIT 100")
+		require.NotContains(t, plan, "TEMP B-TREE", where)
 	}
 }
 
-func requireIndex[T any, ID int64 | string](t *testing.T, s *Store, l paged[T, ID], f filter, p store.Page) {
+// planOf is how SQLite would answer a query.
+func planOf(t *testing.T, s *Store, query string, args ...any) string {
 	t.Helper()
-	query, args, err := l.build(f, p)
-	require.NoError(t, err)
 	rows, err := s.r.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, rows.Close()) }()
@@ -72,7 +63,14 @@ func requireIndex[T any, ID int64 | string](t *testing.T, s *Store, l paged[T, I
 		plan = append(plan, detail)
 	}
 	require.NoError(t, rows.Err())
-	all := strings.Join(plan, "; ")
+	return strings.Join(plan, "; ")
+}
+
+func requireIndex[T any, ID int64 | string](t *testing.T, s *Store, l paged[T, ID], f filter, p store.Page) {
+	t.Helper()
+	query, args, err := l.build(f, p)
+	require.NoError(t, err)
+	all := planOf(t, s, query, args...)
 	require.Contains(t, all, "INDEX", "%s\n%v", query, args)
 	require.NotContains(t, all, "TEMP B-TREE", "%s\n%v", query, args)
 }
