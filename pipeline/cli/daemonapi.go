@@ -73,8 +73,9 @@ func (a daemonAPI) call(ctx context.Context, method, path, revision string, body
 	return err
 }
 
-// all reads all pages of a list.
-func all[T any](ctx context.Context, a daemonAPI, path string, query url.Values) (items []T, err error) {
+// all reads all pages of a list. A list of nothing is empty, not nil, and so in JSON.
+func all[T any](ctx context.Context, a daemonAPI, path string, query url.Values) ([]T, error) {
+	items := []T{}
 	for {
 		var page struct {
 			Items []T    `json:"items"`

@@ -93,7 +93,7 @@ func (c promotionsListCommand) Run(ctx context.Context, e *env, parent *promotio
 		return err
 	}
 	if c.JSON {
-		return printJSON(e.stdout, append([]api.Promotion{}, list...))
+		return printJSON(e.stdout, list)
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tVERSION\tALIAS\tCLIENT\tSTATE\tSINCE\tBY\tREASON")

@@ -233,7 +233,7 @@ func (c runningUnsetCommand) Run(ctx context.Context, e *env, parent *runningCom
 	if err := d.call(ctx, http.MethodGet, c.Place.path(), "", nil, &now); err != nil {
 		return err
 	}
-	if err := d.call(ctx, http.MethodDelete, c.Place.path()+"?reason="+escape(c.Reason), c.based(now.Revision), nil, nil); err != nil {
+	if err := d.call(ctx, http.MethodDelete, c.Place.path()+"?reason="+url.QueryEscape(c.Reason), c.based(now.Revision), nil, nil); err != nil {
 		return bothSides(e.stdout, err, map[string]string{})
 	}
 	var then api.RunningModel

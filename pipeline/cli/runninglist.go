@@ -15,8 +15,6 @@ import (
 	"detectd/web/api"
 )
 
-func escape(s string) string { return url.QueryEscape(s) }
-
 type runningListCommand struct {
 	Client string `placeholder:"ID" help:"Only of this client."`
 	JSON   bool   `name:"json" help:"Print JSON."`
@@ -34,7 +32,7 @@ func (c runningListCommand) Run(ctx context.Context, e *env, parent *runningComm
 	}
 	list = slices.DeleteFunc(list, func(r api.RunningModel) bool { return c.Client != "" && r.ClientID != c.Client })
 	if c.JSON {
-		return printJSON(e.stdout, append([]api.RunningModel{}, list...))
+		return printJSON(e.stdout, list)
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "WHERE\tMODEL\tIS\tREVISION\tCHANGED\tBY\tREASON")
@@ -132,7 +130,7 @@ func (c runningHistoryCommand) Run(ctx context.Context, e *env, parent *runningC
 		return err
 	}
 	if c.JSON {
-		return printJSON(e.stdout, append([]api.RunningModel{}, list...))
+		return printJSON(e.stdout, list)
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "REVISION\tMODEL\tCHANGED\tBY\tREASON")
@@ -164,7 +162,7 @@ func (c runningDiffCommand) Run(ctx context.Context, e *env, parent *runningComm
 		return err
 	}
 	if c.JSON {
-		return printJSON(e.stdout, append([]api.RunningDifference{}, list...))
+		return printJSON(e.stdout, list)
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "SETTING\tREVISION %d\tREVISION %d\n", c.From, c.To)
