@@ -56,6 +56,9 @@ const (
 	stillSize = 0.5
 	// stillLooks is how many looks an object that stands still may be unseen at least.
 	stillLooks = 8
+	// seldom is the time between two looks from which an object can be gone and
+	// another one found at once, see leaps.
+	seldom = 600 * time.Millisecond
 )
 
 // Tracker follows the objects of one camera. It is owned by one goroutine.
@@ -67,6 +70,7 @@ type Tracker struct {
 	begun  bool
 	tracks []*object // oldest first
 	ended  []string
+	parked map[kind]bool // the kinds of which most stand still, where cameras are looked at seldom
 
 	assign assign.Solver
 	match  []int
@@ -76,10 +80,13 @@ type Tracker struct {
 type object struct {
 	id     string // "" while it waits for its second sighting
 	class  detect.Detection
-	motion motion // at the last sighting
-	ahead  motion // predicted for the update that is going on
-	rest   motion // the same if it has not moved since it was seen
-	missed bool   // not seen in the newest update
+	motion motion  // at the last sighting
+	ahead  motion  // predicted for the update that is going on
+	rest   motion  // the same if it has not moved since it was seen
+	missed bool    // not seen in the newest update
+	placed bool    // it stood still between its last two sightings
+	moving bool    // it moved between them
+	from   *object // the track that this one may go on, see leaps
 
 	homeX, homeY float64 // the place it has stayed near
 	home         time.Duration
@@ -110,7 +117,7 @@ func New(cfg Config, newID func() string) *Tracker {
 	if cfg.MaxObjects <= 0 {
 		cfg.MaxObjects = 256
 	}
-	return &Tracker{cfg: cfg, newID: newID}
+	return &Tracker{cfg: cfg, newID: newID, parked: map[kind]bool{}}
 }
 
 // Update takes in the detections of the frame at the given stream time. It
@@ -132,13 +139,19 @@ func (t *Tracker) Update(at time.Duration, dets []detect.Detection) []detect.Obj
 	t.last, t.begun = at, true
 	for _, o := range t.tracks {
 		o.ahead, o.rest, o.missed = o.motion.ahead(at), o.motion.resting(at), true
-		if o.still() {
+		if o.still() || o.placed && t.step >= seldom {
 			o.ahead = o.rest
 		}
 	}
 	open := t.usable(dets)
+	t.look(dets, open)
 	high := func(i int) bool { return dets[i].Score >= t.cfg.High }
-	open = t.associate(objects, open, confirmed, high, similar)
+	open = t.associate(objects, open, confirmed, high, func(o *object, d detect.Detection) float64 {
+		if t.leaps(o, d) {
+			return 0
+		}
+		return similar(o, d)
+	})
 	open = t.associate(objects, open, confirmed, func(i int) bool { return !high(i) }, overlapping)
 	open = t.associate(objects, open, tentative, func(int) bool { return true }, similar)
 	for _, i := range open {
@@ -230,6 +243,51 @@ func (t *Tracker) associate(objects []detect.Object, open []int, which func(*obj
 	return rest
 }
 
+// kind is what sameClass tells apart.
+type kind struct {
+	label string
+	class int
+}
+
+func kindOf(d detect.Detection) kind {
+	if d.Label != "" {
+		return kind{label: d.Label}
+	}
+	return kind{class: d.ClassID}
+}
+
+// look finds out of which kinds of objects most stand still, where the camera is
+// looked at seldom.
+func (t *Tracker) look(dets []detect.Detection, open []int) {
+	clear(t.parked)
+	if t.step < seldom {
+		return
+	}
+	all, stay := map[kind]int{}, map[kind]int{}
+	for _, o := range t.tracks {
+		k := kindOf(o.class)
+		all[k]++
+		if slices.ContainsFunc(open, func(i int) bool {
+			return iou(o.rest.box(), dets[i].Box) >= minRest && sameClass(o.class, dets[i])
+		}) {
+			stay[k]++
+		}
+	}
+	for k, n := range stay {
+		t.parked[k] = n > 1 && 2*n > all[k]
+	}
+}
+
+// leaps says whether a track that is not known to move would have to leave its place
+// altogether from one look to the next to be what was detected, while most of its
+// kind stand still. Where a camera is looked at seldom, its neighbour may just as well
+// have been overlooked until now: two cars side by side are as far apart as a walker
+// comes in a second. Such a detection gets no id yet; its next place tells whether it
+// goes on.
+func (t *Tracker) leaps(o *object, d detect.Detection) bool {
+	return t.parked[kindOf(d)] && !o.moving && iou(o.rest.box(), d.Box) < minIoU
+}
+
 // similar tells how well a detection fits a track, 0: not at all.
 func similar(o *object, d detect.Detection) float64 {
 	if !sameClass(o.class, d) {
@@ -278,16 +336,46 @@ func sameClass(a, b detect.Detection) bool {
 }
 
 func (t *Tracker) seen(o *object, d *detect.Object) {
-	if o.id == "" {
-		o.id = t.newID()
+	resting, expected := iou(o.rest.box(), d.Box), iou(o.ahead.box(), d.Box)
+	if o.id == "" && (!t.parked[kindOf(d.Detection)] || max(resting, expected) >= minIoU) {
+		o.id = t.confirm(o, resting < minRest)
 	}
 	o.class, o.missed = d.Detection, false
+	o.placed, o.moving = resting >= minRest, resting < minRest
 	if fitResting(o, d.Detection) > fit(o.ahead, d.Detection) {
 		o.ahead = o.rest
 	}
 	o.motion = o.ahead.seen(d.Box)
 	o.stay()
 	d.TrackID = o.id
+}
+
+// confirm gives an id to a track that has been seen as often as is needed: that of
+// the track it goes on, if it moves and that one has stayed away.
+func (t *Tracker) confirm(o *object, moves bool) string {
+	from := o.from
+	o.from = nil
+	if from == nil || !moves || !from.missed || from.id == "" {
+		return t.newID()
+	}
+	id := from.id
+	from.id = ""
+	return id
+}
+
+// origin finds the unseen track that a detection may go on with a leap; nil if there
+// is none.
+func (t *Tracker) origin(d detect.Detection) (from *object) {
+	best := 0.0
+	for _, o := range t.tracks {
+		if !o.missed || o.id == "" || !t.leaps(o, d) {
+			continue
+		}
+		if s := similar(o, d); s > best {
+			best, from = s, o
+		}
+	}
+	return from
 }
 
 // begin starts a track; one with a low score waits for its second sighting.
@@ -297,7 +385,9 @@ func (t *Tracker) begin(at time.Duration, d *detect.Object) {
 	}
 	o := &object{class: d.Detection, motion: newMotion(at, d.Box)}
 	o.homeX, o.homeY, o.home = o.motion.x.p, o.motion.y.p, at
-	if d.Score >= t.cfg.High {
+	if from := t.origin(d.Detection); from != nil {
+		o.motion, o.moving, o.from = from.ahead.seen(d.Box), true, from
+	} else if d.Score >= t.cfg.High {
 		o.id = t.newID()
 		d.TrackID = o.id
 	}
@@ -310,6 +400,7 @@ func (t *Tracker) end(at time.Duration) {
 		over := at-o.motion.at > t.patience(o)
 		if over && o.id != "" {
 			t.ended = append(t.ended, o.id)
+			o.id = ""
 		}
 		return over
 	})
@@ -329,7 +420,7 @@ func (t *Tracker) patience(o *object) time.Duration {
 	if !o.missed {
 		limit = max(2*limit, 2*t.cfg.MaxLost)
 	}
-	if o.still() { // a parked car that the model overlooks three times in a row is still there
+	if o.still() || o.placed { // a parked car that the model overlooks three times in a row is still there
 		return max(limit, t.step*stillLooks)
 	}
 	return max(limit, t.step*5/2)
