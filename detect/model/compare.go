@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"detectd/detect"
 	"detectd/pipeline/frame"
 )
 
@@ -23,8 +24,31 @@ const (
 )
 
 // evidence is what speaks for a contract: sums of scores, of what is found and of
-// what is found again in the views.
-type evidence struct{ again, all float32 }
+// what is found again in the views. odd counts the pictures where what is found does
+// not look like objects.
+type evidence struct {
+	again, all    float32
+	pictures, odd int
+}
+
+// certain is a score that detectors give to few of the objects that they find.
+const certain = 0.99
+
+// plausible tells whether what is found in a picture looks like objects. Numbers of
+// another size than those that a model was trained with make it answer to every edge
+// and spot, with the highest score, up to the limit or with the box of an untouched
+// grid; and as it does so wherever the picture is moved to, that is found again.
+func plausible(found []detect.Candidate, limit int) bool {
+	if len(found) < few {
+		return true
+	}
+	sure, sizes := 0, map[[2]int]bool{}
+	for _, c := range found {
+		sure += count(c.Score >= certain)
+		sizes[[2]int{int(c.X1 - c.X0 + 0.5), int(c.Y1 - c.Y0 + 0.5)}] = true
+	}
+	return len(found) < limit && 2*sure <= len(found) && 2*len(sizes) >= len(found)
+}
 
 // probe looks whether boxes follow the pictures, and for a better contract.
 func (d *detector) probe(ctx context.Context, frames []*frame.Frame, r *Report) error {
@@ -71,6 +95,7 @@ func (d *detector) probe(ctx context.Context, frames []*frame.Frame, r *Report) 
 
 func (e evidence) plus(p *reader, answers []answer, views []view) evidence {
 	before := p.read(answers[0])
+	e.pictures, e.odd = e.pictures+1, e.odd+count(!plausible(before, p.contract.MaxBoxes))
 	for k, v := range views {
 		if v != plain {
 			again, all := follow(before, p.read(answers[k]), answers[k].geometry, v)
@@ -85,6 +110,7 @@ func (d *detector) better(ctx context.Context, frames []*frame.Frame, mine evide
 	weigh func(*reader) evidence, began time.Time, r *Report,
 ) (bool, error) {
 	var best rival
+	var strange []string
 	top, ratio := evidence{}, float32(0)
 	for _, other := range rivals(d.contract) {
 		p, err := d.reader(other.contract)
@@ -112,11 +138,19 @@ func (d *detector) better(ctx context.Context, frames []*frame.Frame, mine evide
 		}
 		// What is found in rubbish is not found again.
 		trusted := e.all >= enough && e.again >= leastFollowed*e.all
-		if trusted && e.again > need*mine.again && e.again/max(mine.again, 0.01) > ratio {
+		if !trusted || e.again <= need*mine.again {
+			continue
+		}
+		if 2*e.odd > e.pictures {
+			strange = append(strange, other.change)
+		} else if e.again/max(mine.again, 0.01) > ratio {
 			best, top, ratio = other, e, e.again/max(mine.again, 0.01)
 		}
 	}
 	if ratio == 0 {
+		if mine.all == 0 && len(strange) > 0 {
+			r.Notes = append(r.Notes, fmt.Sprintf("with %s something is found, but it does not look like objects: too much, too certain or all of one size", strange[0]))
+		}
 		return false, nil
 	}
 	r.Faults = append(r.Faults, fmt.Sprintf("with %s more is found and found again: scores of %.1f in all, here %.1f. Is that the right contract?",

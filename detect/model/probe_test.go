@@ -54,6 +54,21 @@ func TestWrongContractsAreCaught(t *testing.T) {
 	}
 }
 
+// TestRubbishIsNoBetterContract opens a network that finds nothing in the picture with
+// its right contract, and, with others, in nearly all of it.
+func TestRubbishIsNoBetterContract(t *testing.T) {
+	var pool frame.Pool
+	f := firstFrame(t, &pool, detecttest.Artefact(t, "share", "demo.avi"))
+	defer f.Release()
+	d := open(t, detecttest.Cells(t), model.Options{Family: "yolov8"})
+	r, _, err := model.SelfCheck(t.Context(), d, []*frame.Frame{f})
+	require.NoError(t, err)
+	require.Equal(t, model.Unsure, r.Verdict, r)
+	require.Zero(t, r.Found)
+	require.Contains(t, strings.Join(r.Notes, "\n"), "does not look like objects")
+	require.GreaterOrEqual(t, r.Tried, 7)
+}
+
 // TestBoxesThatStayAreCaught opens networks whose boxes do not depend on where
 // things are in the picture.
 func TestBoxesThatStayAreCaught(t *testing.T) {
