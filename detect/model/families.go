@@ -23,6 +23,7 @@ func Families() []detect.Family {
 		yolo.EndToEnd(),
 		detr.RTDETR(),
 		detr.RFDETR(),
+		yolo.Queries(),
 		nanodet.Family(),
 	}
 }

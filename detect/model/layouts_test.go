@@ -86,6 +86,13 @@ func layouts() map[string]layout {
 	v8raw := sideways(table(cells, 7, map[int][]float32{3: {0.5, 0.375, 0.5, 0.5, -9, logit(0.8), -9}, 4: {0, 0, 0, 0, -9, -9, -9}}), 7)
 	ends := table(300, 6, map[int][]float32{2: append(slices.Clone(corners), 0.8, 1), 3: {0, 0, 9, 9, 0.9, 77}})
 	threes := map[string]string{"names": "{0: 'cat', 1: 'dog', 2: 'bird'}", "task": "detect", "end2end": "True"}
+	madeBy := map[string]string{"names": "{0: 'cat', 1: 'dog', 2: 'bird'}", "task": "detect", "stride": "32", "imgsz": "[64, 64]", "head": "RTDETRDecoder"}
+	madeByTwo := map[string]string{"names": "{0: 'cat', 1: 'dog'}", "task": "detect", "description": "Ultralytics rtdetr-l model trained on yard.yaml"}
+	unitRows := func(rows, columns, class int) []float32 {
+		return table(rows, columns, map[int][]float32{
+			2: scores(columns-4, class, 0.8, 0.01, 0.5, 0.375, 0.5, 0.5), 9: scores(columns-4, 0, 0.05, 0.02, 0.9, 0.9, 0.1, 0.1),
+		})
+	}
 	chosen := func(metadata map[string]string) detecttest.Network {
 		return detecttest.Network{
 			Inputs: append(picture("images"), onnx.Value{Name: "orig_target_sizes", Type: "int64", Dims: onnx.BatchDims(2)}),
@@ -113,6 +120,9 @@ func layouts() map[string]layout {
 		"end2end with metadata":  {family: "end2end", network: named(one("images", out("output0", ends, 300, 6)), threes)},
 		"end2end told labels":    {family: "end2end", network: one("images", out("output0", ends, 300, 6)), overrides: map[string]string{"labels": "cat,dog"}},
 		"end2end in 0..1":        {family: "end2end", network: one("images", out("x", table(10, 6, map[int][]float32{0: {.25, .125, .75, .625, .8, 2}}), 10, 6)), overrides: map[string]string{"labels": "cat,dog", "label_offset": "1"}},
+		"rtdetrtable":            {family: "rtdetrtable", network: one("images", out("output0", unitRows(300, 84, dog), 300, 84))},
+		"rtdetrtable, three":     {family: "rtdetrtable", network: named(one("images", out("output0", unitRows(300, 7, 1), 300, 7)), madeBy)},
+		"rtdetrtable, two":       {family: "rtdetrtable", network: named(one("images", out("output0", unitRows(300, 6, 1), 300, 6)), madeByTwo)},
 		"rtdetr":                 {family: "rtdetr", network: chosen(nil), overrides: map[string]string{"labels": "coco"}},
 		"rtdetr with names":      {family: "rtdetr", network: chosen(map[string]string{"names": "['dog','b','c','d']"}), overrides: map[string]string{"label_offset": "16"}},
 		"rfdetr of COCO":         {family: "rfdetr", network: one("input", queries(91, 18)...)},

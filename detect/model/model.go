@@ -149,6 +149,11 @@ func (d *detector) selfCheck(f detect.Family, c detect.Contract, sniffed bool, o
 	outputs, shapes := call.Outputs(nil, 0), d.session.OutputShapes()
 	if sniffed && f.Settle != nil {
 		settled := f.Settle(c, shapes, outputs)
+		if settled.Family != f.Name && o.Family == "" {
+			return fmt.Errorf("%w: its outputs fit the family %s, but its answer that of %s; name one: --family %s or --family %s",
+				detect.ErrAmbiguous, f.Name, settled.Family, settled.Family, f.Name)
+		}
+		settled.Family = f.Name
 		if c, err = Override(settled, o.Overrides); err != nil {
 			return notDetector(err)
 		}

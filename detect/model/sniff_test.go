@@ -71,6 +71,8 @@ func TestAmbiguous(t *testing.T) {
 		{Name: "boxes", Shape: []int64{2000, 4}, Values: make([]float32, 8000)},
 		{Name: "scores", Shape: []int64{2000, 5}, Values: make([]float32, 10000)},
 	}}
+	twoScores := flat(plain, "out", nil, 300, 6)
+	twoScores.Outputs[0].Values = table(300, 6, map[int][]float32{0: {0.5, 0.5, 0.2, 0.2, 0.6, 0.1}})
 	for name, c := range map[string]struct {
 		network   detecttest.Network
 		options   model.Options
@@ -80,6 +82,9 @@ func TestAmbiguous(t *testing.T) {
 		"two families":      {flat(plain, "out", nil, 84, 9), model.Options{}, true, []string{"--family yolox or --family yolov8"}},
 		"names decide":      {flat(plain, "out", map[string]string{"names": "['a','b','c','d','e']"}, 84, 9), model.Options{}, false, nil},
 		"no labels":         {flat(plain, "out", nil, 300, 6), model.Options{}, true, []string{"end2end", "--contract labels=@FILE"}},
+		"few rows":          {flat(plain, "out", nil, 300, 9), model.Options{}, true, []string{"rtdetrtable", "--contract labels=@FILE"}},
+		"two scores":        {twoScores, model.Options{Overrides: map[string]string{"labels": "a,b"}}, true, []string{"--family rtdetrtable or --family end2end"}},
+		"two scores, told":  {twoScores, model.Options{Family: "rtdetrtable", Overrides: map[string]string{"labels": "a,b"}}, false, nil},
 		"unknown scaling":   {two, model.Options{}, true, []string{"rfdetr", "--contract input.mean=0.485,0.456,0.406", "activation=sigmoid"}},
 		"told the scaling":  {two, model.Options{Overrides: map[string]string{"input.mean": "0", "input.std": "1", "activation": "sigmoid"}}, false, nil},
 		"told the family":   {two, model.Options{Family: "rfdetr"}, false, nil},

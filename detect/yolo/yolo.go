@@ -8,6 +8,9 @@
 // The family end2end (YOLOv10, YOLO26, and exports with suppression inside) has
 // rows of x0, y0, x1, y1, score, class number.
 //
+// The family rtdetrtable (RT-DETR as Ultralytics exports it) has a row for each of a
+// few hundred queries: centre and size in 0..1 and a score per class.
+//
 // The layouts are facts about published files: Jocher et al., "YOLOv5" (2020) and
 // "YOLOv8" (2023); Wang et al., "YOLOv10: Real-Time End-to-End Object Detection"
 // (2024). They share a folder as only the columns differ.
@@ -157,8 +160,9 @@ func settle(c detect.Contract, shapes [][]int64, outputs [][]float32) detect.Con
 	return c
 }
 
-// settleEndToEnd looks at the boxes only; the rows of exports with suppression
-// inside are zero where there is nothing, which says nothing.
+// settleEndToEnd looks at the boxes; the rows of exports with suppression inside are
+// zero where there is nothing, which says nothing. Class numbers that are none are the
+// scores of a table of queries with two classes.
 func settleEndToEnd(c detect.Contract, _ [][]int64, outputs [][]float32) detect.Contract {
 	largest := float32(0)
 	for rows := outputs[0]; len(rows) >= endColumns; rows = rows[endColumns:] {
@@ -166,6 +170,9 @@ func settleEndToEnd(c detect.Contract, _ [][]int64, outputs [][]float32) detect.
 	}
 	if largest > 0 && largest <= inUnits {
 		c.BoxUnit = detect.Unit
+	}
+	if len(c.Labels) == endColumns-4 && fractions(outputs[0]) {
+		c.Family = queries
 	}
 	return c
 }

@@ -42,13 +42,26 @@ func TestSniff(t *testing.T) {
 		"v8 rows":      {signature(names(3), square, 1, 8400, 7), map[string]detect.Fit{"yolov8": detect.Certain}},
 		"end to end":   {signature(nil, square, 1, 300, 6), map[string]detect.Fit{"end2end": detect.Possible}},
 		"v10":          {signature(map[string]string{"end2end": "True", "names": "['a']"}, square, 1, 300, 6), map[string]detect.Fit{"end2end": detect.Certain}},
-		"other rows":   {signature(nil, square, 1, 1234, 85), nil},
-		"segmentation": {signature(map[string]string{"task": "segment"}, square, 1, 84, 8400), nil},
-		"free":         {signature(nil, square, 1, -1, 85), nil},
-		"no outputs":   {detect.Signature{Inputs: signature(nil, square).Inputs}, nil},
-		"nothing":      {detect.Signature{}, nil},
+		"rt-detr by its head": {
+			signature(map[string]string{"names": "['a', 'b', 'c']", "head": "RTDETRDecoder"}, square, 1, 300, 7),
+			map[string]detect.Fit{"rtdetrtable": detect.Certain},
+		},
+		"rt-detr of two classes": {
+			signature(map[string]string{"names": "['a', 'b']", "description": "Ultralytics rtdetr-l model trained on x.yaml"}, square, 1, 300, 6),
+			map[string]detect.Fit{"rtdetrtable": detect.Certain, "end2end": detect.Possible},
+		},
+		"rt-detr by names": {signature(names(3), square, 1, 300, 7), map[string]detect.Fit{"rtdetrtable": detect.Likely}},
+		"rt-detr of COCO":  {signature(nil, square, 1, 300, 84), map[string]detect.Fit{"rtdetrtable": detect.Likely}},
+		"few rows":         {signature(nil, square, 1, 300, 9), map[string]detect.Fit{"rtdetrtable": detect.Possible}},
+		"rt-detr misnamed": {signature(names(3), square, 1, 300, 84), nil},
+		"six with nms":     {signature(map[string]string{"nms": "True"}, square, 1, 300, 7), nil},
+		"other rows":       {signature(nil, square, 1, 1234, 85), nil},
+		"segmentation":     {signature(map[string]string{"task": "segment"}, square, 1, 84, 8400), nil},
+		"free":             {signature(nil, square, 1, -1, 85), nil},
+		"no outputs":       {detect.Signature{Inputs: signature(nil, square).Inputs}, nil},
+		"nothing":          {detect.Signature{}, nil},
 	} {
-		for _, f := range []detect.Family{yolo.V5(), yolo.V8(), yolo.EndToEnd()} {
+		for _, f := range []detect.Family{yolo.V5(), yolo.V8(), yolo.EndToEnd(), yolo.Queries()} {
 			g := f.Sniff(c.s)
 			require.Equal(t, c.want[f.Name], g.Fit, "%s: %s", name, f.Name)
 			require.Equal(t, f.Name, g.Contract.Family)
@@ -123,6 +136,21 @@ func TestSettle(t *testing.T) {
 	require.Empty(t, yolo.EndToEnd().Settle(contract(nil), nil, [][]float32{empty}).BoxUnit)
 	empty[2] = 0.5
 	require.Equal(t, detect.Unit, yolo.EndToEnd().Settle(contract(nil), nil, [][]float32{empty}).BoxUnit)
+	require.Empty(t, yolo.EndToEnd().Settle(contract(nil), nil, [][]float32{empty}).Family)
+	empty[5] = 0.03
+	require.Equal(t, "rtdetrtable", yolo.EndToEnd().Settle(contract(nil), nil, [][]float32{empty}).Family, "no class number")
+}
+
+// As many classes as a row has others to be taken for columns.
+func TestQueriesNeverLieOnTheirSide(t *testing.T) {
+	values := make([]float32, 6*6)
+	copy(values[2*6:], []float32{0.5, 0.25, 0.2, 0.1, 0.1, 0.9})
+	d, err := yolo.Queries().New(contract(func(c *detect.Contract) { c.BoxUnit = detect.Unit }), [][]int64{{6, 6}})
+	require.NoError(t, err)
+	got := d.Decode(nil, [][]float32{values}, 0.5)
+	require.Len(t, got, 1)
+	require.Equal(t, 1, got[0].Class)
+	require.InDeltaSlice(t, []float32{40, 40, 60, 60}, []float32{got[0].X0, got[0].Y0, got[0].X1, got[0].Y1}, 1e-4)
 }
 
 func TestNewRefuses(t *testing.T) {
@@ -166,6 +194,7 @@ func FuzzDecode(f *testing.F) {
 			{yolo.V8(), func(c *detect.Contract) { c.Activation = detect.Sigmoid }, []int64{35, 6}},
 			{yolo.V5(), func(c *detect.Contract) { c.Objectness = true }, []int64{30, 7}},
 			{yolo.EndToEnd(), nil, []int64{35, 6}},
+			{yolo.Queries(), nil, []int64{35, 6}},
 		} {
 			d, err := c.family.New(contract(c.edit), [][]int64{c.shape})
 			require.NoError(t, err)
