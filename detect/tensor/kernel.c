@@ -48,6 +48,7 @@ struct dt_plan {
 	int cw, ch;       // size of the chroma planes
 	int depth, shift;
 	comp c[3];
+	int used[4]; // samples in a row of each plane
 	axis lh, lv, chh, chv; // luma and chroma, horizontal and vertical
 };
 
@@ -133,10 +134,16 @@ static int describe(dt_plan *p) {
 	p->ch = AV_CEIL_RSHIFT(p->height, d->log2_chroma_h);
 	for (int i = 0; i < (p->gray ? 1 : 3); i++) {
 		const AVComponentDescriptor *s = &d->comp[i];
-		int bytes = p->wide ? 2 : 1;
+		int bytes = p->wide ? 2 : 1, chroma = i > 0 && !p->rgb;
 		if (s->depth != p->depth || s->shift != p->shift || s->step % bytes || s->offset % bytes)
 			return DT_FORMAT;
-		p->c[i] = (comp){s->plane, s->offset / bytes, s->step / bytes, i > 0 && !p->rgb};
+		// Where luma and chroma share a plane, their steps must lead to the same pixels.
+		if (chroma && s->plane == d->comp[0].plane && s->step != d->comp[0].step << d->log2_chroma_w)
+			return DT_FORMAT;
+		p->c[i] = (comp){s->plane, s->offset / bytes, s->step / bytes, chroma};
+		// Packed 4:2:2 of odd width ends with a chroma sample that has one luma sample only.
+		int *used = &p->used[s->plane], end = (chroma ? p->cw : p->width) * p->c[i].step;
+		*used = end > *used ? end : *used;
 	}
 	p->cols = p->t.swapped ? p->t.rows : p->t.cols;
 	p->rows = p->t.swapped ? p->t.cols : p->t.rows;
@@ -277,7 +284,8 @@ typedef struct {
 	float m[3][4];
 } matrix;
 
-static void yuv_matrix(matrix *k, int full, int space) {
+// middle is the level of chroma without colour.
+static void yuv_matrix(matrix *k, int full, int space, double middle) {
 	double kr = 0.299, kb = 0.114; // BT.601
 	if (space == AVCOL_SPC_BT709)
 		kr = 0.2126, kb = 0.0722;
@@ -295,7 +303,7 @@ static void yuv_matrix(matrix *k, int full, int space) {
 		k->m[i][0] = y;
 		k->m[i][1] = u[i] * c;
 		k->m[i][2] = v[i] * c;
-		k->m[i][3] = -black * y - 128 * c * (u[i] + v[i]);
+		k->m[i][3] = -black * y - middle * c * (u[i] + v[i]);
 	}
 }
 
@@ -445,13 +453,13 @@ INLINE void fill(const dt_plan *p, const AVFrame *f, void *dst, const matrix *k,
 				const uint8_t *base = f->data[c->plane] + v->start[y] * (ptrdiff_t)f->linesize[c->plane];
 				const float *w = v->weight + (size_t)y * v->taps;
 				if (y + 1 < p->rows)
-					fetch(f->data[c->plane], f->linesize[c->plane], (size_t)width * c->step << p->wide, v, y);
+					fetch(f->data[c->plane], f->linesize[c->plane], (size_t)p->used[c->plane] << p->wide, v, y);
 				if (p->swapped)
-					rows16be(mixed, base, f->linesize[c->plane], width * c->step, w, v->taps, unit);
+					rows16be(mixed, base, f->linesize[c->plane], p->used[c->plane], w, v->taps, unit);
 				else if (p->wide)
-					rows16(mixed, base, f->linesize[c->plane], width * c->step, w, v->taps, unit);
+					rows16(mixed, base, f->linesize[c->plane], p->used[c->plane], w, v->taps, unit);
 				else
-					rows8(mixed, base, f->linesize[c->plane], width * c->step, w, v->taps, unit);
+					rows8(mixed, base, f->linesize[c->plane], p->used[c->plane], w, v->taps, unit);
 				last = c->plane;
 			}
 			const float *row = mixed;
@@ -531,6 +539,9 @@ int dt_fill(const dt_plan *p, const AVFrame *f, int space, int full, void *dst) 
 	float *scratch = calloc(room, sizeof *scratch);
 	if (!scratch)
 		return DT_NO_MEMORY;
+	float unit = 1; // brings samples to 0..255
+	if (p->wide)
+		unit = (full || p->rgb ? 255.0f / ((1 << p->depth) - 1) : 1.0f / (1 << (p->depth - 8))) / (1 << p->shift);
 	matrix k = {{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}}};
 	if (p->gray) {
 		float y = full ? 1 : 255.0f / 219;
@@ -540,11 +551,8 @@ int dt_fill(const dt_plan *p, const AVFrame *f, int space, int full, void *dst) 
 			k.m[i][3] = full ? 0 : -16 * y;
 		}
 	} else if (!p->rgb) {
-		yuv_matrix(&k, full, space);
+		yuv_matrix(&k, full, space, (double)unit * (1 << (p->depth - 1 + p->shift)));
 	}
-	float unit = 1; // brings samples to 0..255
-	if (p->wide)
-		unit = (full ? 255.0f / ((1 << p->depth) - 1) : 1.0f / (1 << (p->depth - 8))) / (1 << p->shift);
 	if (HAVE_AVX512)
 		fill_avx512(p, f, dst, &k, unit, scratch);
 	else if (HAVE_AVX2)

@@ -177,7 +177,7 @@ func (f *Filler) FillBytes(dst []byte, fr *frame.Frame) (Geometry, error) {
 func (f *Filler) add(key planKey) (*plan, error) {
 	src := key.source
 	if src.W < 1 || src.H < 1 || src.W > maxSide || src.H > maxSide {
-		return nil, errors.New("picture size is out of range")
+		return nil, fmt.Errorf("sides of pictures have 1 to %d pixels", maxSide)
 	}
 	g := NewGeometry(f.in, src)
 	t := f.target(g)

@@ -140,6 +140,10 @@ func (l layoutOf) colour(f *frame.Frame, planes []detecttest.Plane, g tensor.Geo
 	case l.grey:
 		v[1], v[2] = 128, 128
 	}
+	middle := 128.0 // of chroma
+	if l.wide && l.full {
+		middle = 512.0 * 255 / 1023
+	}
 	kr, kb := 0.299, 0.114
 	switch l.matrix {
 	case detecttest.BT709:
@@ -147,7 +151,7 @@ func (l layoutOf) colour(f *frame.Frame, planes []detecttest.Plane, g tensor.Geo
 	case detecttest.BT2020:
 		kr, kb = 0.2627, 0.0593
 	}
-	luma, cb, cr := v[0], (v[1]-128)/255, (v[2]-128)/255
+	luma, cb, cr := v[0], (v[1]-middle)/255, (v[2]-middle)/255
 	if !l.full {
 		luma = (luma - 16) * 255 / 219
 		cb, cr = cb*255/224, cr*255/224
@@ -172,6 +176,8 @@ func TestFillAgreesWithReference(t *testing.T) {
 	bgr := layoutOf{step: [3]int{3, 3, 3}, offset: [3]int{2, 1, 0}, rgb: true, full: true}
 	rgba := layoutOf{step: [3]int{4, 4, 4}, offset: [3]int{0, 1, 2}, rgb: true, full: true}
 	grey := layoutOf{step: [3]int{1, 1, 1}, grey: true}
+	yuyv := layoutOf{step: [3]int{2, 4, 4}, offset: [3]int{0, 1, 3}, cx: 1}
+	uyvy := layoutOf{step: [3]int{2, 4, 4}, offset: [3]int{1, 0, 2}, cx: 1}
 	formats := []struct {
 		format astiav.PixelFormat
 		layout layoutOf
@@ -184,6 +190,8 @@ func TestFillAgreesWithReference(t *testing.T) {
 		{astiav.PixelFormatYuv422P, planar(1, 0)},
 		{astiav.PixelFormatYuvj422P, full(planar(1, 0))},
 		{astiav.PixelFormatYuv444P, planar(0, 0)},
+		{astiav.PixelFormatYuyv422, yuyv},
+		{astiav.PixelFormatUyvy422, full(uyvy)},
 		{astiav.PixelFormatYuv420P10Le, wide(planar(1, 1))},
 		{astiav.PixelFormatYuv420P10Le, full(wide(planar(1, 1)))},
 		{astiav.PixelFormatRgb24, rgb},
@@ -222,6 +230,22 @@ func TestFillAgreesWithReference(t *testing.T) {
 		}
 	}
 	require.Zero(t, pool.Live())
+}
+
+// TestFillDeepRGB fills from RGB of 16 bits that is marked as limited, which RGB
+// never is.
+func TestFillDeepRGB(t *testing.T) {
+	var pool frame.Pool
+	f := detecttest.Blank(t, &pool, astiav.PixelFormatRgb48Le, 1, 1)
+	defer f.Release()
+	detecttest.Mark(f, false, detecttest.Unmarked)
+	copy(detecttest.Planes(f)[0].Pix, []byte{0x00, 0xff, 0x00, 0x80, 0xff, 0xff})
+	filler, err := tensor.New(input(1, 1, detect.NCHW, detect.RGB, detect.Stretch))
+	require.NoError(t, err)
+	got := make([]float32, filler.Size())
+	_, err = filler.Fill(got, f)
+	require.NoError(t, err)
+	require.InDeltaSlice(t, []float32{65280 / 257.0, 32768 / 257.0, 255}, got, 0.001)
 }
 
 // TestFillUnmarked fills from video that does not say its matrix, on both sides of
@@ -293,6 +317,10 @@ func TestFillRefuses(t *testing.T) {
 	f := detecttest.Blank(t, &pool, astiav.PixelFormatPal8, 16, 16)
 	defer f.Release()
 	_, err = filler.Fill(make([]float32, filler.Size()), f)
+	require.ErrorIs(t, err, tensor.ErrFormat)
+	packed := detecttest.Blank(t, &pool, astiav.PixelFormatUyyvyy411, 16, 16) // luma in uneven steps
+	defer packed.Release()
+	_, err = filler.Fill(make([]float32, filler.Size()), packed)
 	require.ErrorIs(t, err, tensor.ErrFormat)
 	_, err = filler.Fill(make([]float32, 5), f)
 	require.ErrorContains(t, err, "too small")
