@@ -136,12 +136,8 @@ func (d *detector) selfCheck(f detect.Family, c detect.Contract, sniffed bool, o
 		return refuse("self check: %w", err)
 	}
 	defer call.Release()
-	const grey = 114
-	size := d.filler.Bytes()
-	for in := call.Bytes(); len(in) >= size; in = in[size:] {
-		if err := d.filler.Blank(in, grey); err != nil {
-			return err
-		}
+	if err := d.blank(call); err != nil {
+		return err
 	}
 	if err := call.Run(context.Background()); err != nil {
 		return refuse("self check: %w", err)
@@ -169,6 +165,18 @@ func (d *detector) selfCheck(f detect.Family, c detect.Contract, sniffed bool, o
 		}
 	}
 	d.decoder.Decode(nil, outputs, c.MinScore)
+	return nil
+}
+
+// blank makes all pictures of a call grey.
+func (d *detector) blank(call *ort.Call) error {
+	const grey = 114
+	size := d.filler.Bytes()
+	for in := call.Bytes(); len(in) >= size; in = in[size:] {
+		if err := d.filler.Blank(in, grey); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -230,7 +238,8 @@ func (d *detector) part(ctx context.Context, result [][]detect.Detection, frames
 		}
 	}
 	if err := call.Run(ctx); err != nil {
-		return nil, err
+		// The picture that did it must not lie beside the next ones of a fixed batch.
+		return nil, errors.Join(err, d.blank(call))
 	}
 	s := d.scratch.Get().(*scratch)
 	defer d.scratch.Put(s)
