@@ -130,6 +130,11 @@ func reader(img image.Image) func(x, y int) (r, g, b uint8) {
 			p := img.Pix[img.PixOffset(x, y):]
 			return p[0], p[1], p[2]
 		}
+	case *image.NRGBA64: // the high bytes; colours of hidden pixels would be lost below
+		return func(x, y int) (uint8, uint8, uint8) {
+			p := img.Pix[img.PixOffset(x, y):]
+			return p[0], p[2], p[4]
+		}
 	case *image.RGBA: // opaque where the decoders return it
 		return func(x, y int) (uint8, uint8, uint8) {
 			p := img.Pix[img.PixOffset(x, y):]

@@ -96,6 +96,25 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestHiddenColours reads colours that their transparency hides, of 8 and of 16 bits.
+func TestHiddenColours(t *testing.T) {
+	shallow, deep := image.NewNRGBA(image.Rect(0, 0, 2, 1)), image.NewNRGBA64(image.Rect(0, 0, 2, 1))
+	for x, alpha := range []uint8{0, 3} {
+		shallow.SetNRGBA(x, 0, color.NRGBA{R: 250, G: 120, B: 7, A: alpha})
+		deep.SetNRGBA64(x, 0, color.NRGBA64{R: 250 << 8, G: 120 << 8, B: 7 << 8, A: uint16(alpha) << 8})
+	}
+	for _, img := range []image.Image{shallow, deep} {
+		var pool frame.Pool
+		var file bytes.Buffer
+		require.NoError(t, png.Encode(&file, img))
+		f, _, err := picture.Decode(&file, picture.Limits{}, &pool)
+		require.NoError(t, err)
+		pix, _ := pixel.Plane(f.AV(), 0)
+		require.Equal(t, []byte{250, 120, 7, 250, 120, 7}, pix[:6], "%T", img)
+		f.Release()
+	}
+}
+
 // webP codes a picture; qualities above 100 are without loss.
 func webP(t *testing.T, img *image.NRGBA, quality int) []byte {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,6 +130,26 @@ func TestVideos(t *testing.T) {
 	}
 }
 
+// TestMotionJPEGWithHeads plays a stream of JPEGs with the heads of JFIF, which
+// libavformat alone takes for one picture.
+func TestMotionJPEGWithHeads(t *testing.T) {
+	const head = "\xff\xe0\x00\x10JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x00\x00"
+	img := image.NewRGBA(image.Rect(0, 0, 320, 240))
+	for i := range img.Pix {
+		img.Pix[i] = byte(i * i / 7)
+	}
+	var coded bytes.Buffer
+	require.NoError(t, jpeg.Encode(&coded, img, nil))
+	one := slices.Insert(coded.Bytes(), 2, []byte(head)...)
+	for _, name := range []string{"a.mjpeg", "a.MJPG"} {
+		c, err := run(t, file.Config{Path: write(t, name, bytes.Repeat(one, 12))}, 0)
+		state, reason := pipeline.StateOf(err)
+		require.Equal(t, pipeline.StateEnded, state, reason)
+		require.Len(t, c.units, 12)
+		requireTimeline(t, c.units)
+	}
+}
+
 // requireTimeline checks what every consumer relies on.
 func requireTimeline(t *testing.T, units []pipeline.Unit) {
 	t.Helper()
@@ -223,6 +244,7 @@ func TestErrors(t *testing.T) {
 		"file list":    {write(t, "p.ffconcat", []byte("ffconcat version 1.0\nfile /etc/passwd\n")), pipeline.StateNoVideo, "not a video"},
 		"protocol":     {"http://127.0.0.1:1/a.mp4", pipeline.StateNotFound, "does not exist"},
 		"short":        {write(t, "s.mp4", []byte{1}), pipeline.StateNoVideo, "not a video"},
+		"uncompressed": {video(t, "r.avi", simulate.Spec{Frames: 2, Codec: "rawvideo"}), pipeline.StateCodec, "not compressed"},
 		"looping text": {write(t, "t.avi", []byte("RIFFxxxxAVI LIST")), pipeline.StateNoVideo, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -102,7 +102,7 @@ func sniffPicture(path string) (pipeline.Codec, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
 		return "png", nil
-	case bytes.HasPrefix(head, []byte{0xff, 0xd8, 0xff}) && ext != ".mjpeg" && ext != ".mjpg":
+	case bytes.HasPrefix(head, []byte{0xff, 0xd8, 0xff}) && !motionJPEG(path):
 		return pipeline.MJPEG, nil
 	case bytes.HasPrefix(head, []byte("RIFF")) && bytes.HasSuffix(head, []byte("WEBP")):
 		return "webp", nil
@@ -110,6 +110,12 @@ func sniffPicture(path string) (pipeline.Codec, error) {
 		return "bmp", nil
 	}
 	return "", nil
+}
+
+// motionJPEG tells a stream of JPEGs from a picture, by its name: both begin alike.
+func motionJPEG(path string) bool {
+	ext := strings.ToLower(filepath.Ext(path))
+	return ext == ".mjpeg" || ext == ".mjpg"
 }
 
 // picture is a file that holds a single picture.

@@ -54,7 +54,7 @@ func openVideo(path string) (*video, error) {
 		fc.Free()
 		return nil, fail(pipeline.StateFailed, "libavformat does not take its options", err)
 	}
-	if err := fc.OpenInput("file:"+path, nil, opts); err != nil { // frees fc
+	if err := fc.OpenInput("file:"+path, demuxer(path), opts); err != nil { // frees fc
 		return nil, fail(pipeline.StateNoVideo, "the file is not a video or picture that detectd can read, or it is damaged; make it a JPEG, PNG or MP4 (docs/formats.md has them all)", err)
 	}
 	v := &video{fc: fc, pkt: astiav.AllocPacket()}
@@ -63,6 +63,15 @@ func openVideo(path string) (*video, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// demuxer is the one for files that libavformat may take for something else by their
+// first bytes, as for a JPEG what is a stream of them; nil lets it look.
+func demuxer(path string) *astiav.InputFormat {
+	if motionJPEG(path) {
+		return astiav.FindInputFormat("mjpeg")
+	}
+	return nil
 }
 
 // choose finds the video stream and describes it.
@@ -97,7 +106,10 @@ func (v *video) learn() error {
 	cp := v.stream.CodecParameters()
 	extra := cp.ExtraData()
 	v.codec = cp.CodecID()
-	if astiav.FindDecoder(v.codec) == nil {
+	switch {
+	case v.codec == astiav.CodecIDRawvideo:
+		return fail(pipeline.StateCodec, "the video in the file is not compressed (rawvideo): make it H.264 or H.265", nil)
+	case astiav.FindDecoder(v.codec) == nil:
 		return fail(pipeline.StateCodec, "the video in the file is coded in a way that this libavcodec cannot decode", nil)
 	}
 	f := pipeline.Format{
