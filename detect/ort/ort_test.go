@@ -139,6 +139,50 @@ func TestNotFinite(t *testing.T) {
 	require.ErrorIs(t, call.Run(ctx), context.Canceled)
 }
 
+// TestVaryingOutputs: outputs that are as long as what is found are refused in words,
+// in the trial when nothing is found in an empty picture, else when they change.
+func TestVaryingOutputs(t *testing.T) {
+	rt := detecttest.Runtime(t)
+	open := func(nodes ...onnx.Node) (*ort.Session, error) {
+		b := &onnx.Builder{
+			Name:    "varying",
+			Inputs:  []onnx.Value{{Name: "x", Dims: onnx.Dims(1, 2)}},
+			Outputs: []onnx.Value{{Name: "y", Dims: []onnx.Dim{{Symbol: "n"}}}},
+			Tensors: []onnx.Tensor{
+				{Name: "three", Dims: []int64{3}, Floats: []float32{7, 8, 9}},
+				{Name: "zero", Dims: []int64{1}, Ints: []int64{0}},
+				{Name: "one", Dims: []int64{1}, Ints: []int64{1}},
+			},
+			Nodes: append([]onnx.Node{
+				{Op: "ReduceMax", Inputs: []string{"x"}, Outputs: []string{"max"}, Attrs: map[string]any{"keepdims": int64(0)}},
+				{Op: "Cast", Inputs: []string{"max"}, Outputs: []string{"whole"}, Attrs: map[string]any{"to": int64(7)}},
+				{Op: "Reshape", Inputs: []string{"whole", "one"}, Outputs: []string{"found"}},
+			}, nodes...),
+		}
+		var buf bytes.Buffer
+		_, err := b.WriteTo(&buf)
+		require.NoError(t, err)
+		return rt.NewSession(buf.Bytes(), ort.Info{Input: "x", Shape: []int64{1, 2}, Outputs: []string{"y"}}, ort.Options{})
+	}
+	_, err := open(onnx.Node{Op: "Slice", Inputs: []string{"three", "zero", "found"}, Outputs: []string{"y"}})
+	require.ErrorContains(t, err, `output "y" is empty ([0]) for an empty picture: outputs must not change their shape`)
+
+	s, err := open(
+		onnx.Node{Op: "Add", Inputs: []string{"found", "one"}, Outputs: []string{"more"}},
+		onnx.Node{Op: "Slice", Inputs: []string{"three", "zero", "more"}, Outputs: []string{"y"}},
+	)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	call, err := s.Acquire(1)
+	require.NoError(t, err)
+	defer call.Release()
+	require.NoError(t, call.Run(t.Context()))
+	call.Input()[0] = 1
+	err = call.Run(t.Context())
+	require.ErrorIs(t, err, ort.ErrRun)
+	require.ErrorContains(t, err, "outputs must not change their shape")
+}
+
 func TestSessionRefuses(t *testing.T) {
 	rt := detecttest.Runtime(t)
 	whole := sum(t, onnx.Dim{Symbol: "n"})
@@ -148,6 +192,7 @@ func TestSessionRefuses(t *testing.T) {
 		info ort.Info
 		opts ort.Options
 	}{
+		"too new":     {bytes.Replace(whole, []byte("\x08\x07"), []byte("\x08\x63"), 1), good, ort.Options{}}, // the version of the format
 		"no model":    {[]byte("text"), good, ort.Options{}},
 		"input name":  {whole, ort.Info{Input: "z", Shape: good.Shape, Outputs: good.Outputs}, ort.Options{}},
 		"output name": {whole, ort.Info{Input: "x", Shape: good.Shape, Outputs: []string{"z"}}, ort.Options{}},
@@ -157,6 +202,7 @@ func TestSessionRefuses(t *testing.T) {
 	} {
 		_, err := rt.NewSession(c.data, c.info, c.opts)
 		require.Error(t, err, name)
+		require.NotContains(t, err.Error(), "onnxruntime_src", name)
 	}
 }
 

@@ -119,11 +119,22 @@ func oneLine(text string) string {
 	if i := strings.LastIndex(text, "[OpenVINO-EP]"); i >= 0 {
 		text = text[i:]
 	}
-	text = strings.Join(strings.Fields(text), " ")
+	text = withoutPosition(strings.Join(strings.Fields(text), " "))
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + "…"
 	}
 	return text
+}
+
+// withoutPosition drops "/onnxruntime_src/….cc:360 void* ns::F(int, bool) " from the
+// middle of a text.
+func withoutPosition(text string) string {
+	before, position, found := strings.Cut(text, "/onnxruntime_src/")
+	_, said, ok := strings.Cut(position, ") ")
+	if !found || !ok {
+		return text
+	}
+	return before + said
 }
 
 func addCUDA(opts *ort.SessionOptions, o Options) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -123,7 +124,7 @@ func (r *Runtime) NewSession(model []byte, info Info, o Options) (*Session, erro
 	}
 	if err != nil {
 		r.leave()
-		return nil, fmt.Errorf("load model: %w", err)
+		return nil, fmt.Errorf("load model: %s", oneLine(err.Error()))
 	}
 	if err := s.probe(o.trial()); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -171,6 +172,9 @@ func (s *Session) probe(limit time.Duration) error {
 	}
 	for i, dims := range one {
 		name := s.info.Outputs[i]
+		if slices.Contains(dims, 0) {
+			return fmt.Errorf("output %q is empty (%v) for an empty picture: %s", name, dims, fixedSize)
+		}
 		out := outputShape{dims: dims}
 		if !slices.Equal(dims, two[i]) {
 			if len(dims) < 1 || dims[0] != 1 || two[i][0] != 2 || !slices.Equal(dims[1:], two[i][1:]) {
@@ -309,9 +313,18 @@ func (c *Call) run(ctx context.Context) error {
 	return describe(err)
 }
 
+// fixedSize says what to do about a model whose outputs are as long as what it finds.
+const fixedSize = "outputs must not change their shape with the picture, export it with a fixed number of boxes"
+
 func describe(err error) error {
-	if err != nil {
-		return fmt.Errorf("%w: %s", ErrRun, oneLine(err.Error()))
+	if err == nil {
+		return nil
 	}
-	return nil
+	text := err.Error()
+	for _, said := range []string{"Got invalid dimensions for output", "pre-allocated output OrtValues"} {
+		if strings.Contains(text, said) {
+			return fmt.Errorf("%w: %s (%s)", ErrRun, fixedSize, oneLine(text))
+		}
+	}
+	return fmt.Errorf("%w: %s", ErrRun, oneLine(text))
 }
