@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,10 +123,12 @@ func (d *Detector) fits(ctx context.Context, p ort.Provider, reference, found de
 }
 
 func (d *Detector) refuse(p ort.Provider, err error) {
+	// The model has been opened on the CPU: it is not at fault, as its opening says.
+	reason := strings.TrimPrefix(err.Error(), detect.ErrNotDetector.Error()+": ")
 	d.note(func(s *State) {
-		s.Refused = append(s.Refused, Refusal{Provider: p, Reason: err.Error()})
+		s.Refused = append(s.Refused, Refusal{Provider: p, Reason: reason})
 		if d.choice.asked(p) && !s.Degraded {
-			s.Degraded, s.Reason = true, fmt.Sprintf("%s does not work here: %s", p, err)
+			s.Degraded, s.Reason = true, fmt.Sprintf("%s does not work here: %s", p, reason)
 		}
 	})
 }

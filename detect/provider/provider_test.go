@@ -160,7 +160,7 @@ func look(t *testing.T, d detect.Detector) ([]detect.Detection, error) {
 
 func TestFirstThatWorks(t *testing.T) {
 	r := newRig(t)
-	r.refused[ort.TensorRT] = errors.New("libnvinfer.so.10: cannot open shared object file")
+	r.refused[ort.TensorRT] = fmt.Errorf("%w: libnvinfer.so.10: cannot open shared object file", detect.ErrNotDetector)
 	r.shift[ort.CUDA] = 60 // calculates wrong
 	for _, c := range []struct {
 		name     string
