@@ -91,14 +91,15 @@ func stateNote(m bus.State, repeats int, now time.Time) note {
 		}{m.State, reason, repeats},
 		say: func(ctx context.Context, n *names) string {
 			var b strings.Builder
-			fmt.Fprintf(&b, "camera %s %s", n.camera(ctx, m.CameraID).Name, stateWords(pipeline.State(m.State)))
+			words := stateWords(pipeline.State(m.State))
+			fmt.Fprintf(&b, "camera %s %s", n.camera(ctx, m.CameraID).Name, words)
 			switch {
 			case repeats == 1:
 				b.WriteString(", once more")
 			case repeats > 1:
 				fmt.Fprintf(&b, ", %d times more", repeats)
 			}
-			if reason != "" {
+			if reason != "" && reason != "the camera "+words { // which would say it twice
 				b.WriteString(": " + reason)
 			}
 			return b.String()

@@ -153,6 +153,21 @@ func TestEverythingIsLoggedInWords(t *testing.T) {
 	require.Contains(t, messages(got), "model.changed camera Door runs the model of its client again")
 }
 
+func TestEventsSayThingsOnce(t *testing.T) {
+	b, r := openBus(t), openRecords(t)
+	_, stop := start(t, Config{Write: time.Hour}, b, r)
+	now := time.Now()
+	b.Publish(bus.Subject(bus.CameraState, "door"), bus.State{CameraID: "door", State: "refused", Reason: "the camera refused the connection"})
+	b.Publish(bus.Subject(bus.Gaps, "door"), bus.Gap{CameraID: "door", From: now.Add(-time.Minute), To: now, Open: true, Reason: "camera", Detail: "not_found"})
+	b.Publish(bus.Subject(bus.Gaps, "door"), bus.Gap{CameraID: "door", From: now.Add(-time.Minute), To: now, Open: true, Reason: "disk_error", Detail: "open /a_b"})
+	stop()
+	require.ElementsMatch(t, []string{
+		"camera.state camera Door refused the connection",
+		"recording.gap nothing is recorded of camera Door: the camera was not there (not found)",
+		"recording.gap nothing is recorded of camera Door: the disk refused (open /a_b)",
+	}, messages(events(t, r)))
+}
+
 func TestDeletedCameraKeepsItsName(t *testing.T) {
 	b, r := openBus(t), openRecords(t)
 	s, stop := start(t, Config{Write: 5 * time.Millisecond}, b, r)

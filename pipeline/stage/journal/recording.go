@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"detectd/pipeline/bus"
@@ -41,8 +42,12 @@ func gapWords(g bus.Gap) string {
 	if words == "" {
 		words = g.Reason
 	}
-	if g.Detail != "" {
-		words += " (" + g.Detail + ")"
+	detail := g.Detail
+	if store.GapReason(g.Reason) == store.GapCamera { // its state
+		detail = strings.ReplaceAll(detail, "_", " ")
+	}
+	if detail != "" {
+		words += " (" + detail + ")"
 	}
 	return words
 }
