@@ -32,7 +32,7 @@ func (s *server) routeLive() {
 	huma.Register(s.huma, frame, s.getFrame)
 
 	hls := operation(http.MethodGet, "/cameras/{camera_id}/live/{file}", "get-live", tag,
-		"Watch live (HLS)", "A file of the camera's HLS stream; players start at index.m3u8. 404 with problem type "+noHLSType+
+		"Watch live (HLS)", "A file of the camera's HLS stream; players start at index.m3u8. It has no sound. 404 with problem type "+noHLSType+
 			" when the camera has no HLS: its codec is MJPEG, or no video has come yet.", 404, 503)
 	hls.RejectUnknownQueryParameters = false // players add their own
 	hls.Responses = map[string]*huma.Response{"200": binary("The file.", "*/*")}

@@ -42,7 +42,8 @@ func (s *server) routeRecordings() {
 	huma.Register(s.huma, operation(http.MethodGet, "/recordings/{recording_id}", "get-recording", tag,
 		"Get a recording", "One recorded file's facts.", 404), s.getRecording)
 	video := operation(http.MethodGet, "/recordings/{recording_id}/video.mp4", "get-recording-video", tag,
-		"Get recorded video", "The recorded file: fragmented MP4 as the camera sent it. Ranges can be asked for.", 404)
+		"Get recorded video", "The recorded file: fragmented MP4 as the camera sent it. Ranges can be asked for. "+
+			"Holes in its sound are as they are in the file, and browsers play what follows one too early: play the playlist or a download of the span, which are in time.", 404)
 	video.Responses = map[string]*huma.Response{
 		"200": binary("The file.", "video/mp4"), "206": binary("The part asked for.", "video/mp4"),
 		"304": {Description: "Not changed."}, "416": {Description: "The range is not in the file."},

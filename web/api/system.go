@@ -84,6 +84,6 @@ func (s *server) getSystem(ctx context.Context, _ *struct{}) (*answered[SystemVi
 		MediaBytes: i.MediaBytes, CPUs: runtime.GOMAXPROCS(0), MemoryBytes: i.MemoryBytes, Goroutines: runtime.NumGoroutine(),
 		ONNXRuntime: i.ONNXRuntime, Degraded: i.Degraded, Provider: i.Provider, Running: running, LibAV: i.LibAV, OpenCV: i.OpenCV, ModelDefault: i.DefaultModel,
 		Space:       Space{i.Space.Level, i.Space.ShortOf, i.Space.FreeFiles, i.Space.TotalFiles, i.Space.Queue, i.Space.EvictBelow, i.Space.RefuseBelow, i.Space.StopBelow, i.Space.ReserveBytes, i.Space.Refused, i.Space.Dropped},
-		NotIncluded: append(later(), "access control: loopback only"),
+		NotIncluded: append(later(), "sound in the live view", "access control: loopback only"),
 	}}, nil
 }

@@ -186,7 +186,7 @@ export interface paths {
         };
         /**
          * Watch live (HLS)
-         * @description A file of the camera's HLS stream; players start at index.m3u8. 404 with problem type urn:detectd:problem/no-hls when the camera has no HLS: its codec is MJPEG, or no video has come yet.
+         * @description A file of the camera's HLS stream; players start at index.m3u8. It has no sound. 404 with problem type urn:detectd:problem/no-hls when the camera has no HLS: its codec is MJPEG, or no video has come yet.
          */
         get: operations["get-live"];
         put?: never;
@@ -1050,7 +1050,7 @@ export interface paths {
         };
         /**
          * Get recorded video
-         * @description The recorded file: fragmented MP4 as the camera sent it. Ranges can be asked for.
+         * @description The recorded file: fragmented MP4 as the camera sent it. Ranges can be asked for. Holes in its sound are as they are in the file, and browsers play what follows one too early: play the playlist or a download of the span, which are in time.
          */
         get: operations["get-recording-video"];
         put?: never;
