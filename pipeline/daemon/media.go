@@ -31,6 +31,9 @@ func (p mediaPort) open(s store.Segment) (*os.File, error) {
 	return f, err
 }
 
+// mostFilled is the largest file that is taken into memory to put silence into it.
+const mostFilled = 128 << 20
+
 // part is a piece of a file.
 type part struct {
 	*io.SectionReader
@@ -51,7 +54,14 @@ func (p mediaPort) Part(s store.Segment, which api.Part) (io.ReadSeekCloser, err
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read recording %d: %w", s.ID, err), f.Close())
 	}
-	if which == api.PartMedia {
+	if which == api.PartFilled && info.Size() <= mostFilled {
+		data, err := movie.Filled(f)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("read recording %d: %w", s.ID, err), f.Close())
+		}
+		return part{io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), f}, nil
+	}
+	if which == api.PartMedia || which == api.PartFilled {
 		return part{io.NewSectionReader(f, n, info.Size()-n), f}, nil
 	}
 	head := make([]byte, n)

@@ -213,6 +213,7 @@ const (
 	PartMedia      Part = iota // its pictures and sound
 	PartHead                   // what describes them
 	PartSilentHead             // the same, but players pass over the sound
+	PartFilled                 // its pictures and sound, with silence where sound is missing
 )
 
 // Movie is an MP4 file that is put together while it is read.

@@ -48,7 +48,7 @@ func (s *server) routeMovies() {
 
 	list := operation(http.MethodGet, "/cameras/{camera_id}/recordings/index.m3u8", "get-playlist", tag, "Play recorded video (HLS)",
 		"A playlist of the recorded files that overlap the span, at most a week, each with the time it was captured at. "+
-			"It has sound when all of the files have the same that browsers play (AAC or Opus) from begin to end; else it has none.", 404, 422)
+			"It has sound when all of the files have some, of the same kind, that browsers play (AAC or Opus), with silence where it has holes; else it has none.", 404, 422)
 	list.Responses = map[string]*huma.Response{"200": binary("The playlist.", playlistType)}
 	huma.Register(s.huma, list, s.getPlaylist)
 
@@ -57,8 +57,15 @@ func (s *server) routeMovies() {
 			"Get a part of recorded video", "Of a recorded file only "+what+", for players of the playlist.", 404)
 		part.Responses = map[string]*huma.Response{"200": binary("The part.", "video/mp4"), "206": binary("The range asked for.", "video/mp4")}
 		if file == "media" {
-			huma.Register(s.huma, part, func(ctx context.Context, in *RecordingPath) (*huma.StreamResponse, error) {
-				return s.getPart(ctx, in, PartMedia)
+			huma.Register(s.huma, part, func(ctx context.Context, in *struct {
+				RecordingPath
+				Fill bool `query:"fill" doc:"true puts silence where sound is missing."`
+			},
+			) (*huma.StreamResponse, error) {
+				if in.Fill {
+					return s.getPart(ctx, &in.RecordingPath, PartFilled)
+				}
+				return s.getPart(ctx, &in.RecordingPath, PartMedia)
 			})
 			continue
 		}
@@ -130,15 +137,16 @@ func (s *server) getPlaylist(ctx context.Context, in *struct {
 	}}, nil
 }
 
-// maxSilence is how much of a file may be without sound in a playlist with sound.
-// Browsers stop where one of the two is missing, or play what follows too early.
+// maxSilence is how much of a file may be without sound in a playlist with sound,
+// before silence is put there. Browsers stop where one of the two is missing, or play
+// what follows too early.
 const maxSilence = 100 * time.Millisecond
 
 // sounds says that a playlist has sound: browsers want it in all of its files or in
 // none, and know two kinds of it.
 func sounds(all []store.Segment) bool {
 	for _, g := range all {
-		if g.Audio != "aac" && g.Audio != "opus" || g.Audio != all[0].Audio || g.AudioTime < g.End.Sub(g.Start)-maxSilence {
+		if g.Audio != "aac" && g.Audio != "opus" || g.Audio != all[0].Audio {
 			return false
 		}
 	}
@@ -149,8 +157,8 @@ func sounds(all []store.Segment) bool {
 // of its own, so there is a discontinuity between any two.
 func playlist(all []store.Segment) string {
 	var b strings.Builder
-	head := "init.mp4"
-	if slices.ContainsFunc(all, func(g store.Segment) bool { return g.Audio != "" }) && !sounds(all) {
+	head, heard := "init.mp4", sounds(all)
+	if slices.ContainsFunc(all, func(g store.Segment) bool { return g.Audio != "" }) && !heard {
 		head += "?audio=false"
 	}
 	longest := time.Second
@@ -162,9 +170,12 @@ func playlist(all []store.Segment) string {
 		if i > 0 {
 			b.WriteString("#EXT-X-DISCONTINUITY\n")
 		}
-		at := base + "/recordings/" + strconv.FormatInt(g.ID, 10)
-		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"%s/%s\"\n#EXT-X-PROGRAM-DATE-TIME:%s\n#EXTINF:%.3f,\n%s/media.mp4\n",
-			at, head, g.Start.UTC().Format(timeFormat), g.End.Sub(g.Start).Seconds(), at)
+		at, media := base+"/recordings/"+strconv.FormatInt(g.ID, 10), "media.mp4"
+		if heard && g.AudioTime < g.End.Sub(g.Start)-maxSilence {
+			media += "?fill=true"
+		}
+		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"%s/%s\"\n#EXT-X-PROGRAM-DATE-TIME:%s\n#EXTINF:%.3f,\n%s/%s\n",
+			at, head, g.Start.UTC().Format(timeFormat), g.End.Sub(g.Start).Seconds(), at, media)
 	}
 	b.WriteString("#EXT-X-ENDLIST\n")
 	return b.String()

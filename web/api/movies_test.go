@@ -76,14 +76,15 @@ func TestPlaylistWithSound(t *testing.T) {
 		audio [2]string
 		times [2]time.Duration
 		head  string
+		media []string
 	}{
-		"AAC in all":     {[2]string{"aac", "aac"}, [2]time.Duration{whole, whole - 80*time.Millisecond}, `init.mp4"`},
-		"Opus in all":    {[2]string{"opus", "opus"}, [2]time.Duration{whole, whole}, `init.mp4"`},
-		"none":           {[2]string{"", ""}, [2]time.Duration{}, `init.mp4"`},
-		"G.711":          {[2]string{"pcmu", "pcmu"}, [2]time.Duration{whole, whole}, `init.mp4?audio=false"`},
-		"in one of them": {[2]string{"aac", ""}, [2]time.Duration{whole, 0}, `init.mp4?audio=false"`},
-		"another codec":  {[2]string{"aac", "opus"}, [2]time.Duration{whole, whole}, `init.mp4?audio=false"`},
-		"a hole in one":  {[2]string{"aac", "aac"}, [2]time.Duration{whole, 9 * time.Second}, `init.mp4?audio=false"`},
+		"AAC in all":     {[2]string{"aac", "aac"}, [2]time.Duration{whole, whole - 80*time.Millisecond}, `init.mp4"`, []string{"", ""}},
+		"Opus in all":    {[2]string{"opus", "opus"}, [2]time.Duration{whole, whole}, `init.mp4"`, []string{"", ""}},
+		"none":           {[2]string{"", ""}, [2]time.Duration{}, `init.mp4"`, []string{"", ""}},
+		"G.711":          {[2]string{"pcmu", "pcmu"}, [2]time.Duration{whole, whole}, `init.mp4?audio=false"`, []string{"", ""}},
+		"in one of them": {[2]string{"aac", ""}, [2]time.Duration{whole, 0}, `init.mp4?audio=false"`, []string{"", ""}},
+		"another codec":  {[2]string{"aac", "opus"}, [2]time.Duration{whole, whole}, `init.mp4?audio=false"`, []string{"", ""}},
+		"a hole in one":  {[2]string{"aac", "aac"}, [2]time.Duration{whole, 9 * time.Second}, `init.mp4"`, []string{"", "?fill=true"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -98,9 +99,13 @@ func TestPlaylistWithSound(t *testing.T) {
 			}
 			list := f.do("GET", "/cameras/door/recordings/index.m3u8?"+span(0, time.Hour), "").want(200).Body.String()
 			require.Equal(t, 2, strings.Count(list, tc.head), list)
+			for i, query := range tc.media {
+				require.Contains(t, list, fmt.Sprintf("recordings/%d/media.mp4%s\n", i+1, query))
+			}
 		})
 	}
 	f := recordedDoor(t)
+	require.Equal(t, "filled", f.do("GET", "/recordings/2/media.mp4?fill=true", "").want(200).Body.String())
 	require.Equal(t, "silent head", f.do("GET", "/recordings/2/init.mp4?audio=false", "").want(200).Body.String())
 }
 

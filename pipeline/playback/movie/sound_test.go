@@ -273,3 +273,60 @@ func TestSilence(t *testing.T) {
 		})
 	}
 }
+
+// TestFilled: with silence put in, the sound of a recorded file reaches from begin to
+// end without a hole, whatever is missing of it, and stays with the pictures.
+func TestFilled(t *testing.T) {
+	for name, hole := range map[string][2]time.Duration{
+		"begins late":       {0, 500 * time.Millisecond},
+		"a hole":            {600 * time.Millisecond, 900 * time.Millisecond},
+		"ends before video": {1500 * time.Millisecond, 2 * time.Second},
+		"all there":         {},
+	} {
+		for file, codec := range map[string]pipeline.Codec{"a.mp4": pipeline.AAC, "a.mkv": pipeline.Opus} {
+			t.Run(name+" of "+string(codec), func(t *testing.T) {
+				pieces, _ := taped(t, file, simulate.Spec{Sound: codec}, func(at time.Duration) bool {
+					return at >= hole[0] && at < hole[1]
+				})
+				f, err := os.Open(pieces[0].Path)
+				require.NoError(t, err)
+				defer f.Close()
+				info, err := f.Stat()
+				require.NoError(t, err)
+				n, err := movie.HeadSize(f, info.Size())
+				require.NoError(t, err)
+				whole := make([]byte, n)
+				_, err = f.ReadAt(whole, 0)
+				require.NoError(t, err)
+				media, err := movie.Filled(f)
+				require.NoError(t, err)
+				path := filepath.Join(t.TempDir(), "filled.mp4")
+				require.NoError(t, os.WriteFile(path, append(whole, media...), 0o600))
+
+				flashes, beeps, _, samples := perceive(t, path)
+				require.InDelta(t, 2, float64(samples)/48000, 0.03, "sound throughout")
+				require.Len(t, flashes, 2)
+				heard := 0
+				for _, flash := range flashes {
+					if flash+apart >= hole[0] && flash < hole[1] {
+						continue
+					}
+					require.InDelta(t, flash, beeps[heard], float64(apart))
+					heard++
+				}
+				require.LessOrEqual(t, len(beeps), heard+1, "the last piece reaches beyond the last picture")
+			})
+		}
+	}
+}
+
+// TestFilledOfNothing: a file that is torn before its first picture is an error.
+func TestFilledOfNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "torn.mp4")
+	require.NoError(t, os.WriteFile(path, []byte("torn"), 0o600))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	_, err = movie.Filled(f)
+	require.ErrorIs(t, err, movie.ErrNoMedia)
+}

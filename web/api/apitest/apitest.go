@@ -412,7 +412,7 @@ func (w *World) Part(s store.Segment, which api.Part) (io.ReadSeekCloser, error)
 	if err != nil || which == api.PartMedia {
 		return f, err
 	}
-	return nopCloser{strings.NewReader(map[api.Part]string{api.PartHead: "head", api.PartSilentHead: "silent head"}[which])}, nil
+	return nopCloser{strings.NewReader(map[api.Part]string{api.PartHead: "head", api.PartSilentHead: "silent head", api.PartFilled: "filled"}[which])}, nil
 }
 
 // movie is an api.Movie.

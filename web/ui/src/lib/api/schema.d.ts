@@ -206,7 +206,7 @@ export interface paths {
         };
         /**
          * Play recorded video (HLS)
-         * @description A playlist of the recorded files that overlap the span, at most a week, each with the time it was captured at. It has sound when all of the files have the same that browsers play (AAC or Opus) from begin to end; else it has none.
+         * @description A playlist of the recorded files that overlap the span, at most a week, each with the time it was captured at. It has sound when all of the files have some, of the same kind, that browsers play (AAC or Opus), with silence where it has holes; else it has none.
          */
         get: operations["get-playlist"];
         put?: never;
@@ -9228,7 +9228,10 @@ export interface operations {
     };
     "get-recording-media": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true puts silence where sound is missing. */
+                fill?: boolean;
+            };
             header?: never;
             path: {
                 /** @description The recording's id. */
