@@ -215,6 +215,10 @@ func (g *Gate) Continue(counts Report) {
 	g.report.Wakes, g.report.Late, g.report.Audits, g.report.Misses = counts.Wakes, counts.Late, counts.Audits, counts.Misses
 }
 
+// Restless says that something moved so short a time before pts that the gate is not
+// about to be Idle.
+func (g *Gate) Restless(pts time.Duration) bool { return pts-g.moved < quietFor-time.Second }
+
 // Decoding says that the gate is never Idle.
 func (g *Gate) Decoding() bool { return g.decode }
 

@@ -49,6 +49,7 @@ type video struct {
 	picture  activity.Picture
 	pictured time.Duration // PTS of the last picture that the gate was given
 	reported activity.Report
+	keys     keys
 	lag      lag
 	share    Share // nil: the camera has the machine for itself
 	skipping bool  // the last unit was left out
@@ -149,6 +150,7 @@ func (v *video) close() {
 // restart forgets the stream.
 func (v *video) restart() {
 	v.due, v.asked, v.pictured, v.known = 0, -time.Minute, -1, -1
+	v.keys = keys{}
 	v.forgetCalm()
 	v.w.pace.restart()
 	if v.share != nil {
@@ -173,6 +175,7 @@ func (v *video) decode(u pipeline.Unit) {
 	case u.PTS < v.known: // a leading picture of the look, which has gone out
 		v.w.drops.late.Add(1)
 	} // else it is the look, which has been counted
+	v.prefer(u)
 	err := v.decoder.Decode(u, v.frame)
 	v.served(u.Arrived)
 	if err != nil {
@@ -486,7 +489,8 @@ func (v *video) frame(f *frame.Frame) {
 	assigned := w.deps.Detector.Assignment(w.camera.ID)
 	normal := assigned.FPS
 	w.pace.most(cmp.Or(assigned.FastFPS, w.deps.FastFPS))
-	wanted := normal > 0 && f.PTS >= v.due
+	v.keys.saw(f.PTS, f.Key)
+	wanted := v.wants(f.PTS, normal)
 	due := wanted && !f.Damaged
 	if v.gate != nil && (v.replay || !v.gate.Idle()) && v.compared(f, due) {
 		v.show(f)

@@ -53,6 +53,7 @@ type Decoder struct {
 	broken bool      // a unit since the last key unit could not be decoded
 	began  time.Time // of the last turn
 	took   time.Duration
+	wanted bool // by the model
 }
 
 // metaSlots is more than the units that a codec can hold back (16 in H.264 and
@@ -198,6 +199,14 @@ func (d *Decoder) addNALs(nals [][]byte) {
 	}
 }
 
+// preference is by how much older than it is a unit counts whose picture the model
+// waits for, in the order of turns.
+const preference = 50 * time.Millisecond
+
+// Prefer says that the model waits for the picture of the units that come, or that it
+// does not any more: with Turn, theirs come before those of others of the same age.
+func (d *Decoder) Prefer(wanted bool) { d.wanted = wanted }
+
 // exchange sends a packet and hands on the pictures that are ready: after the turn,
 // as emit may wait.
 func (d *Decoder) exchange(pkt *astiav.Packet, arrived time.Time, emit func(*frame.Frame)) (err error) {
@@ -205,6 +214,9 @@ func (d *Decoder) exchange(pkt *astiav.Packet, arrived time.Time, emit func(*fra
 		d.began = time.Now()
 		err = errors.Join(d.cc.SendPacket(pkt), d.receive())
 		d.took = time.Since(d.began)
+	}
+	if d.wanted {
+		arrived = arrived.Add(-preference)
 	}
 	if d.opts.Turn != nil {
 		d.opts.Turn.RunSince(arrived, work)
