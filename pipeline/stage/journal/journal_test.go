@@ -160,8 +160,12 @@ func TestEventsSayThingsOnce(t *testing.T) {
 	b.Publish(bus.Subject(bus.CameraState, "door"), bus.State{CameraID: "door", State: "refused", Reason: "the camera refused the connection"})
 	b.Publish(bus.Subject(bus.Gaps, "door"), bus.Gap{CameraID: "door", From: now.Add(-time.Minute), To: now, Open: true, Reason: "camera", Detail: "not_found"})
 	b.Publish(bus.Subject(bus.Gaps, "door"), bus.Gap{CameraID: "door", From: now.Add(-time.Minute), To: now, Open: true, Reason: "disk_error", Detail: "open /a_b"})
+	for _, open := range []bool{true, false} {
+		b.Publish(bus.Subject(bus.Gaps, "door"), bus.Gap{CameraID: "door", From: now.Add(-time.Minute), To: now, Open: open, Reason: "process_down"})
+	}
 	stop()
 	require.ElementsMatch(t, []string{
+		"recording.gap nothing was recorded of camera Door for 1m0s: detectd was not running",
 		"camera.state camera Door refused the connection",
 		"recording.gap nothing is recorded of camera Door: the camera was not there (not found)",
 		"recording.gap nothing is recorded of camera Door: the disk refused (open /a_b)",

@@ -10,8 +10,13 @@ import (
 	"detectd/store"
 )
 
-// gap logs that nothing is recorded, and later for how long nothing was.
+// gap logs that nothing is recorded, and later for how long nothing was. That detectd
+// was not running is over when it is told first.
 func (s *Stage) gap(g bus.Gap, now time.Time) {
+	down := store.GapReason(g.Reason) == store.GapDown
+	if down && !g.Open {
+		return
+	}
 	length := g.To.Sub(g.From).Round(time.Second)
 	s.add(note{
 		Event: store.Event{Time: now, Kind: RecordGap, CameraID: g.CameraID},
@@ -24,7 +29,7 @@ func (s *Stage) gap(g bus.Gap, now time.Time) {
 		}{g.From, g.Open, length.Seconds(), g.Reason, g.Detail},
 		say: func(ctx context.Context, n *names) string {
 			name, why := n.camera(ctx, g.CameraID).Name, gapWords(g)
-			if g.Open && store.GapReason(g.Reason) != store.GapDown {
+			if g.Open && !down {
 				return fmt.Sprintf("nothing is recorded of camera %s: %s", name, why)
 			}
 			return fmt.Sprintf("nothing was recorded of camera %s for %s: %s", name, length, why)
