@@ -9,19 +9,16 @@ package daemon
 // The C library gives each thread an arena of its own to allocate from, up to eight
 // a processor, and Go moves the calls of libav and of ONNX Runtime from thread to
 // thread. So what one decoder holds lies among what others gave back, in all of
-// them. Large blocks are apart from them and are given back, but the first that is
-// freed moves the limit up, and the next decoders have theirs in the arenas, too.
-// So memory that is free and cannot be given back grows with each camera that comes
-// and goes. With about as many arenas as threads that work at once, and a limit
-// that stays, it hardly does (docs/durability.md). Both have to be set before there
-// are threads. Who has set the C library's own variables knows better.
+// them, and memory that is free and cannot be given back grows with each camera that
+// comes and goes. With about as many arenas as threads that work at once it grows
+// half as much (docs/durability.md). It has to be set before there are threads. Who
+// has set the C library's own variables knows better.
 __attribute__((constructor)) static void arenas(int argc, char **argv) {
 #ifdef M_ARENA_MAX // glibc
 	if (argc < 2 || strcmp(argv[1], "run") != 0 || getenv("MALLOC_ARENA_MAX") || getenv("GLIBC_TUNABLES"))
 		return;
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	mallopt(M_ARENA_MAX, processors < 2 ? 2 : processors > 4 ? 4 : (int)processors);
-	mallopt(M_MMAP_THRESHOLD, 512 << 10);
 #endif
 }
 */
