@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"bytes"
 	"encoding/json"
 	"strings"
@@ -142,6 +143,25 @@ func TestCarry(t *testing.T) {
 	}
 }
 
+func TestCarried(t *testing.T) {
+	for most := 1; most <= 12; most++ {
+		for real := 0; real <= most; real++ {
+			tried := 0
+			got, err := carried(most, func(cameras int) (bool, error) {
+				tried++
+				require.LessOrEqual(t, cameras, most)
+				require.Positive(t, cameras)
+				return cameras <= real, nil
+			})
+			require.NoError(t, err)
+			require.Equal(t, real, got, "of %d", most)
+			require.LessOrEqual(t, tried, 5)
+		}
+	}
+	_, err := carried(3, func(int) (bool, error) { return false, errors.New("no daemon") })
+	require.ErrorContains(t, err, "no daemon")
+}
+
 func TestCapacitySentence(t *testing.T) {
 	v := video{width: 1920, height: 1080, fps: 30}
 	a := Capacity{Cameras: 7, Calculated: 8, Limit: "decode", FreshShare: 1}
@@ -149,7 +169,7 @@ func TestCapacitySentence(t *testing.T) {
 	require.Contains(t, s, "7 such cameras (1920x1080 at 30 fps, 5 detections per second each)")
 	require.Contains(t, s, "decode (75 % of the work is decoding, 25 % inference)")
 	a.Cameras = 0
-	require.Contains(t, a.sentence(v, 5, need{decode: 1}), "none")
+	require.Contains(t, a.sentence(v, 5, need{decode: 1}), "does not keep up with one such camera")
 }
 
 const frame, inference = 4400 * time.Microsecond, 9 * time.Millisecond

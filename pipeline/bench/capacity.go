@@ -40,8 +40,6 @@ const (
 	// freshEnough is the least share of fresh results with which cameras count as
 	// carried.
 	freshEnough = 0.99
-	// fewerTries is how often a smaller number is tried when one is not carried.
-	fewerTries = 3
 )
 
 // carry is how many cameras fit, and what ends it. tax is on decoding and
@@ -81,30 +79,52 @@ func (l *lab) capacity(ctx context.Context, round int) error {
 	var n need
 	n.decode, n.inference, n.memory = v.fps*f1.CPU.Seconds(), l.cfg.Hz*l.infer.CPU.Seconds(), memory
 	a.Calculated, a.Limit = carry(n, have{float64(l.cores()), float64(proc.FreeMemory())}, a.Tax)
-	for cameras := a.Calculated; cameras > 0 && cameras > a.Calculated-fewerTries; cameras-- {
+	a.Cameras, err = carried(max(1, a.Calculated), func(cameras int) (bool, error) {
 		l.step(fmt.Sprintf("trying %d cameras", cameras))
 		got, err := l.run(ctx, setup{
 			video: v, cameras: cameras, hz: l.cfg.Hz, seed: round, warm: 2 * warm, measure: max(l.cfg.Measure, 10*time.Second),
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
-		a.FreshShare, a.Drops = float64(got.fresh())/float64(max(1, len(got.latencies))), got.drops
-		if a.FreshShare >= freshEnough && a.Drops == 0 {
-			a.Cameras = cameras
-			break
+		fresh := float64(got.fresh()) / float64(max(1, len(got.latencies)))
+		fits := fresh >= freshEnough && got.drops == 0
+		if fits || cameras == 1 { // what is told is about the number that is told
+			a.FreshShare, a.Drops = fresh, got.drops
 		}
+		return fits, nil
+	})
+	if err != nil {
+		return err
 	}
 	a.Sentence = a.sentence(v, l.cfg.Hz, n)
 	l.answer = &a
 	return nil
 }
 
+// carried is the largest number of cameras up to most that fits, 0 when not even one
+// does: it tries most and then halves what is left.
+func carried(most int, fits func(cameras int) (bool, error)) (int, error) {
+	fit, over := 0, most+1 // what fits, and what does not
+	for n := most; over-fit > 1; n = (fit + over) / 2 {
+		ok, err := fits(n)
+		switch {
+		case err != nil:
+			return 0, err
+		case ok:
+			fit = n
+		default:
+			over = n
+		}
+	}
+	return fit, nil
+}
+
 func (a Capacity) sentence(v video, hz float64, n need) string {
 	kind := fmt.Sprintf("%dx%d at %.3g fps, %.3g detections per second each", v.width, v.height, v.fps, hz)
 	if a.Cameras == 0 {
-		return fmt.Sprintf("This machine keeps up with none of the tried numbers of such cameras (%s): from %d down, %.1f %% of the results were fresh and %d frames dropped; %s is what there is too little of.",
-			kind, a.Calculated, 100*a.FreshShare, a.Drops, a.Limit)
+		return fmt.Sprintf("This machine does not keep up with one such camera (%s): %.1f %% of the results were fresh and %d frames dropped, where %d cameras were calculated; %s is what there is too little of.",
+			kind, 100*a.FreshShare, a.Drops, a.Calculated, a.Limit)
 	}
 	why := fmt.Sprintf("%.0f %% of the work is decoding, %.0f %% inference", 100*n.decode/(n.decode+n.inference), 100*n.inference/(n.decode+n.inference))
 	return fmt.Sprintf("This machine can carry %d such cameras (%s); what ends it is %s (%s). Run at that number: %.1f %% of the results within 250 ms, %d drops; calculated: %d.",
