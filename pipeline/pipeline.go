@@ -168,6 +168,11 @@ type Status struct {
 	RecordError   string    `json:"record_error,omitempty"`
 	Clock         string    `json:"clock,omitempty"`
 	TimeErrorMS   float64   `json:"time_error_ms,omitempty"`
+	// Decoder is OnCPU or OnCard; empty where no card was asked for. The
+	// reason says why it is not the card. Fallbacks count how often the CPU took over.
+	Decoder          string `json:"decoder,omitempty"`
+	DecoderReason    string `json:"decoder_reason,omitempty"`
+	DecoderFallbacks uint64 `json:"decoder_fallbacks,omitempty"`
 	// Activity is what pipeline/activity makes of the video: learning, idle, active,
 	// unsure or still, and why; empty when everything is decoded and detected. Audits
 	// decode an idle camera at random; misses are those that found movement nobody
@@ -179,6 +184,12 @@ type Status struct {
 	IdleMisses     uint64 `json:"idle_misses,omitempty"`
 	IdleLate       uint64 `json:"idle_late,omitempty"`
 }
+
+// What decodes a camera's video, for Status.Decoder.
+const (
+	OnCPU  = "cpu"
+	OnCard = "nvdec"
+)
 
 // DiskFull is Status.RecordError when no space is left for recordings.
 const DiskFull = "the disk is full"

@@ -41,22 +41,24 @@ type video struct {
 	known  time.Duration // PTS of the last calm look, whose unit is the first held; -1: none
 	replay bool          // held units are being decoded
 
-	due      time.Duration // PTS of the next detection
-	asked    time.Duration // PTS of the last picture that the model was asked about
-	hold     time.Duration // for the annotator while detections are spared; 0: as always
-	calm     *frame.Frame  // the last picture that was spared the model; nil: it was not
-	assigned Assignment
-	picture  activity.Picture
-	pictured time.Duration // PTS of the last picture that the gate was given
-	reported activity.Report
-	keys     keys
-	lag      lag
-	share    Share // nil: the camera has the machine for itself
-	skipping bool  // the last unit was left out
-	started  bool  // the decoder has had a key unit
-	books    books
-	refusals int       // units refused since the last picture
-	excused  time.Time // until then the decoder may be late: it has decoded what was held
+	due        time.Duration // PTS of the next detection
+	asked      time.Duration // PTS of the last picture that the model was asked about
+	hold       time.Duration // for the annotator while detections are spared; 0: as always
+	calm       *frame.Frame  // the last picture that was spared the model; nil: it was not
+	assigned   Assignment
+	picture    activity.Picture
+	pictured   time.Duration // PTS of the last picture that the gate was given
+	reported   activity.Report
+	keys       keys
+	lag        lag
+	share      Share // nil: the camera has the machine for itself
+	skipping   bool  // the last unit was left out
+	started    bool  // the decoder has had a key unit
+	books      books
+	decodes    string    // what decodes the video, in the status
+	decodesWhy string    // and why
+	refusals   int       // units refused since the last picture
+	excused    time.Time // until then the decoder may be late: it has decoded what was held
 }
 
 // look is a decoded key picture that has not been announced yet.
@@ -178,6 +180,7 @@ func (v *video) decode(u pipeline.Unit) {
 	v.prefer(u)
 	err := v.decoder.Decode(u, v.frame)
 	v.served(u.Arrived)
+	v.where()
 	if err != nil {
 		if booked {
 			v.books.refused()
@@ -255,6 +258,7 @@ func (v *video) alone(u pipeline.Unit) (f *frame.Frame) {
 	if err := v.decoder.Decode(u, keep); err != nil {
 		v.w.log.Debug("look at a key picture", "error", err) // it is decoded again, and counted then
 	}
+	v.where()
 	v.flush(keep)
 	return f
 }

@@ -47,6 +47,7 @@ func (c doctorCommand) Run(ctx context.Context, e *env) error {
 	}
 	report := doctor.Examine(ctx, doctor.Config{
 		Data: cfg.Data, Listen: cfg.Listen, Library: cfg.Runtime.Library, Choice: choice, Workers: workers, Model: daemon.DefaultModelFile,
+		Hardware: cfg.Decode.Hardware,
 	})
 	if c.JSON {
 		err = printJSON(e.stdout, report)

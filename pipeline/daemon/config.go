@@ -28,6 +28,7 @@ type Config struct {
 	Log     LogConfig     `yaml:"log"`
 	Runtime RuntimeConfig `yaml:"runtime"`
 	Sources SourcesConfig `yaml:"sources"`
+	Decode  DecodeConfig  `yaml:"decode"`
 	Detect  DetectConfig  `yaml:"detect"`
 	Record  RecordConfig  `yaml:"record"`
 	Keep    KeepConfig    `yaml:"keep"`
@@ -53,6 +54,11 @@ type SourcesConfig struct {
 	Folders     []string      `yaml:"folders"`
 	DialTimeout time.Duration `yaml:"dial_timeout" min:"100ms" max:"1m"`
 	ReadTimeout time.Duration `yaml:"read_timeout" min:"100ms" max:"5m"`
+}
+
+// DecodeConfig is the section decode.
+type DecodeConfig struct {
+	Hardware string `yaml:"hardware" oneof:"auto off nvdec"`
 }
 
 // DetectConfig is the section detect.
@@ -154,6 +160,7 @@ func DefaultConfig() Config {
 			DialTimeout: 5 * time.Second,
 			ReadTimeout: 10 * time.Second,
 		},
+		Decode: DecodeConfig{Hardware: hardwareAuto},
 		Detect: DetectConfig{Model: "default", Provider: provider.Auto, FPS: 5, Idle: store.IdleAuto, MaxBatch: 8},
 		Record: RecordConfig{
 			Segment: 10 * time.Second, MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour, EventAge: 30 * 24 * time.Hour, Reserve: 2 << 30,

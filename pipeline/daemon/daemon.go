@@ -101,6 +101,9 @@ type Daemon struct {
 	machine   string     // the name of this machine in measurements
 	measuring sync.Mutex // held while the speed of a model is measured
 
+	card   *decode.Card // nil: the CPU decodes
+	noCard string       // why, where a card was asked for
+
 	forget chan string // ids of deleted cameras
 
 	emergency string // why records do not last; "" when they do
@@ -123,7 +126,7 @@ func New(ctx context.Context, cfg Config, opts Options) (d *Daemon, err error) {
 	}()
 	decode.Quiet()
 	for _, open := range []func(context.Context) error{
-		d.listen, d.openStores, d.openDetection, d.openStages, d.openRecords, d.openPull, d.openWeb,
+		d.listen, d.openStores, d.openDetection, d.openCard, d.openStages, d.openRecords, d.openPull, d.openWeb,
 	} {
 		if err := open(ctx); err != nil {
 			return d, err

@@ -52,7 +52,7 @@ func (d *Daemon) openStages(context.Context) (err error) {
 	d.cameras = camera.NewManager(d.records, d.bus, camera.Deps{
 		Open: d.sources.Open, Taps: d.taps, Annotator: d.annotator, Detector: detector{d.infer, d.shadow},
 		Decoder: func(f pipeline.Format, pool *frame.Pool) (camera.Decoder, error) {
-			return decode.New(f, pool, decode.Options{Turn: processors.Second()})
+			return decode.New(f, pool, decode.Options{Turn: processors.Second(), Card: d.card, NoCard: d.noCard})
 		},
 		Share: func(c store.Camera) camera.Share { return shares.Camera(c.Weight) },
 		Gate:  d.gate, FastFPS: d.cfg.Detect.FastFPS, Retry: camera.DefaultRetry(), Log: d.log,

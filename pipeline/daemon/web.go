@@ -62,6 +62,7 @@ func (d *Daemon) openWeb(context.Context) error {
 		{Name: "store", Run: d.storeReady},
 		{Name: "bus", Run: d.bus.Ping},
 		{Name: "detector", Run: d.detectorReady},
+		{Name: "decoder", Run: d.cardReady},
 		{Name: "space", Run: d.diskReady},
 	}
 	clients := mlflow.New(mlflow.Deps{Log: d.log, Records: d.records, Blobs: d.blobs, Models: modelPort{d}, Aliases: d.keeper, Changed: announcer{d}.ModelsChanged, Auth: d.cfg.MLflow.auth()})

@@ -29,6 +29,10 @@ type Options struct {
 	Turn interface {
 		RunSince(arrived time.Time, work func())
 	}
+	// Card decodes what it can; nil: the CPU decodes all. What the card cannot decode
+	// or fails at is decoded on the CPU, which Where tells.
+	Card   *Card
+	NoCard string // why there is none although one was asked for, for Where
 }
 
 // ErrCorrupt is returned when a unit could not be decoded. The decoder stays
@@ -54,6 +58,10 @@ type Decoder struct {
 	began  time.Time // of the last turn
 	took   time.Duration
 	wanted bool // by the model
+
+	deck       *deck // of the card; nil: it is not used, or not any more
+	where, why string
+	refused    int // units refused since the last picture
 }
 
 // metaSlots is more than the units that a codec can hold back (16 in H.264 and
@@ -75,6 +83,14 @@ func New(format pipeline.Format, pool *frame.Pool, opts Options) (*Decoder, erro
 		return nil, fmt.Errorf("open decoder: %dx%d pixels are more than the limit of %d", width, height, opts.MaxPixels)
 	}
 	d := &Decoder{format: format, pool: pool, opts: opts, codec: codec, pkt: astiav.AllocPacket()}
+	switch {
+	case opts.Card == nil:
+		d.where, d.why = pipeline.OnCPU, opts.NoCard
+	case d.startCodes():
+		d.deck = &deck{card: opts.Card}
+	default:
+		d.where, d.why = pipeline.OnCPU, "the card is used for H.264 and H.265 only"
+	}
 	if err := d.open(); err != nil {
 		d.pkt.Free()
 		return nil, err
@@ -115,6 +131,11 @@ func (d *Decoder) open() error {
 		cc.SetWidth(d.format.Width)
 		cc.SetHeight(d.format.Height)
 	}
+	if d.deck != nil {
+		if err := d.deck.attach(cc); err != nil {
+			d.deck, d.where, d.why = nil, pipeline.OnCPU, err.Error()
+		}
+	}
 	opts := astiav.NewDictionary()
 	defer opts.Free()
 	if err := opts.Set("max_pixels", strconv.Itoa(d.opts.MaxPixels), 0); err != nil {
@@ -141,6 +162,13 @@ func (d *Decoder) Decode(u pipeline.Unit, emit func(*frame.Frame)) error {
 	if d.cc == nil {
 		return errors.New("decode after Close")
 	}
+	if u.Key && d.deck != nil {
+		if why := d.deck.trouble.Load(); why != nil {
+			if err := d.leaveCard(*why); err != nil {
+				return err
+			}
+		}
+	}
 	if !d.opened && !u.Key {
 		return nil
 	}
@@ -166,7 +194,7 @@ func (d *Decoder) Decode(u pipeline.Unit, emit func(*frame.Frame)) error {
 	}
 	if err := d.exchange(d.pkt, u.Arrived, emit); err != nil {
 		d.broken = true
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return errors.Join(fmt.Errorf("%w: %w", ErrCorrupt, err), d.judge(err))
 	}
 	return nil
 }
@@ -218,7 +246,7 @@ func (d *Decoder) exchange(pkt *astiav.Packet, arrived time.Time, emit func(*fra
 	if d.wanted {
 		arrived = arrived.Add(-preference)
 	}
-	if d.opts.Turn != nil {
+	if d.opts.Turn != nil && d.where != pipeline.OnCard { // for a card, a processor would only wait
 		d.opts.Turn.RunSince(arrived, work)
 	} else {
 		work()
@@ -231,6 +259,13 @@ func (d *Decoder) exchange(pkt *astiav.Packet, arrived time.Time, emit func(*fra
 		f.Orientation = d.format.Orientation
 		if a := d.format.Aspect; a[0] > 0 && a[1] > 0 {
 			f.AV().SetSampleAspectRatio(astiav.NewRational(a[0], a[1]))
+		}
+		if d.deck != nil && f.AV().PixelFormat() == astiav.PixelFormatCuda {
+			if lost := d.deck.lay(f); lost != nil {
+				f.Release()
+				err = errors.Join(err, lost)
+				continue
+			}
 		}
 		emit(f)
 	}
@@ -253,6 +288,15 @@ func (d *Decoder) receive() error {
 			f.Release()
 			return err
 		}
+		if d.deck != nil {
+			if keep, err := d.place(f.AV()); !keep {
+				f.Release()
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		d.ready = append(d.ready, f)
 	}
 }
@@ -264,6 +308,11 @@ func (d *Decoder) Flush(emit func(*frame.Frame)) error {
 		return nil
 	}
 	err := d.exchange(nil, time.Now(), emit)
+	if err != nil {
+		if jerr := d.judge(err); jerr != nil {
+			return jerr
+		}
+	}
 	if rerr := d.Reset(); rerr != nil {
 		return rerr
 	}
@@ -282,6 +331,15 @@ func (d *Decoder) Reset() error {
 	if !d.opened {
 		return nil
 	}
+	if d.deck != nil {
+		flush(d.cc)
+		d.opened, d.broken = false, false
+		return nil
+	}
+	return d.reopen()
+}
+
+func (d *Decoder) reopen() error {
 	d.cc.Free() // go-astiav cannot flush a codec; opening one takes well under a millisecond
 	d.cc = nil
 	return d.open()

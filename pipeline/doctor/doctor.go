@@ -43,6 +43,8 @@ type Config struct {
 	Library string // libonnxruntime of the user's own, or empty
 	Choice  provider.Choice
 	Workers int
+	// Hardware is decode.hardware of the settings.
+	Hardware string
 	// Model returns the file of the default model.
 	Model func() (string, error)
 	// Root is put before /proc and /sys, for tests; empty otherwise.

@@ -26,11 +26,6 @@ func (d *doctor) libraries(context.Context) {
 		}
 		has = append(has, name)
 	}
-	for _, name := range []string{"h264_cuvid", "hevc_cuvid"} {
-		if astiav.FindDecoderByName(name) != nil {
-			has = append(has, name)
-		}
-	}
 	d.ok("decoders", "%s", strings.Join(has, ", "))
 	if astiav.FindEncoderByName("libx264") == nil {
 		d.add(Warning, "encoder", "install a libavcodec with libx264: clips with boxes and simulated cameras need it", "no libx264")
@@ -47,8 +42,27 @@ func (d *doctor) libraries(context.Context) {
 	}
 }
 
-// nvidia looks for a driver and its devices.
+// nvidia looks for a driver, its devices, and whether they decode.
 func (d *doctor) nvidia(ctx context.Context) {
+	d.devices(ctx)
+	if d.cfg.Hardware == "off" {
+		d.ok("decoding", "switched off: video is decoded on the CPU")
+		return
+	}
+	card, err := decode.OpenCard(d.cfg.Choice.Device)
+	switch {
+	case err == nil:
+		card.Close()
+		d.ok("decoding", "H.264 and H.265 are decoded on card %d", d.cfg.Choice.Device)
+	case d.cfg.Hardware == "nvdec":
+		d.add(Warning, "decoding", "install NVIDIA's driver, or set decode.hardware to off; docs/providers.md", "is asked for, but video is decoded on the CPU: %v", err)
+	case d.driver:
+		d.add(Warning, "decoding", "docs/providers.md", "there is a driver, but video is decoded on the CPU: %v", err)
+	}
+}
+
+// devices looks for a driver and its devices.
+func (d *doctor) devices(ctx context.Context) {
 	version, _, _ := strings.Cut(d.file("proc/driver/nvidia/version"), "\n")
 	if version == "" {
 		d.ok("driver", "none: models run on the CPU, and video is decoded there")

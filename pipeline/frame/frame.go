@@ -51,11 +51,19 @@ type Frame struct {
 	av   *astiav.Frame
 	refs atomic.Int32
 	pool *Pool
+	away away
 }
 
 // AV is the libav frame with the pixels. It stays owned by f: never free or
-// unref it, and do not use it after Release.
-func (f *Frame) AV() *astiav.Frame { return f.av }
+// unref it, and do not use it after Release. Pixels that are elsewhere (see Defer)
+// are fetched by the first call; where that fails they cannot be read, by a pixel
+// format that says so.
+func (f *Frame) AV() *astiav.Frame {
+	if f.away.remote != nil {
+		f.bring()
+	}
+	return f.av
+}
 
 // Width is the picture's width in pixels.
 func (f *Frame) Width() int { return f.av.Width() }
@@ -79,6 +87,7 @@ func (f *Frame) Release() {
 	case n < 0:
 		panic("frame: Release without a reference")
 	}
+	f.leave()
 	f.av.Unref()
 	f.pool.put(f)
 }
@@ -117,7 +126,7 @@ func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, f := range p.free {
-		f.av.Free()
+		f.free()
 	}
 	p.free = nil
 }
@@ -130,7 +139,7 @@ func (p *Pool) put(f *Frame) {
 		p.free = append(p.free, f)
 		return
 	}
-	f.av.Free()
+	f.free()
 }
 
 // maxFree bounds the shells kept for reuse (each well under a kilobyte).

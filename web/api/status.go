@@ -38,6 +38,10 @@ type Status struct {
 	Clock         string  `json:"clock,omitempty" enum:"rtcp,arrival,file" doc:"How capture times are obtained."`
 	TimeErrorMS   float64 `json:"time_error_ms,omitempty" doc:"Half-width of the interval that capture times are known to lie in."`
 
+	Decoder          string `json:"decoder,omitempty" enum:"cpu,nvdec" doc:"What decodes the video: the processors, or an NVIDIA card. Absent before the first picture and where no card was asked for."`
+	DecoderReason    string `json:"decoder_reason,omitempty" doc:"Why the card does not decode it."`
+	DecoderFallbacks uint64 `json:"decoder_fallbacks,omitempty" doc:"How often the processors took over from the card."`
+
 	Idle           string `json:"idle,omitempty" enum:"auto,decode,off" doc:"What the camera is spared while nothing moves: what it says itself, else detect.idle of the settings. Absent while it is not being watched."`
 	Activity       string `json:"activity,omitempty" enum:"learning,idle,active,unsure,still" doc:"Whether anything moves. Only while idle are pictures left undecoded; while still they are decoded and compared, and seldom detected. Absent where everything is decoded and detected (detect.idle: off)."`
 	ActivityReason string `json:"activity_reason,omitempty" example:"nothing moves" doc:"Why, in words."`
@@ -88,6 +92,7 @@ func newStatus(s pipeline.Status) Status {
 		Model: s.Model, ModelVersion: s.ModelVersion, ModelRevision: s.ModelRevision, ModelError: s.ModelError,
 		AudioCodec: string(s.AudioCodec), AudioReason: s.AudioReason,
 		Recording: s.Recording, RecordError: s.RecordError, Clock: s.Clock, TimeErrorMS: s.TimeErrorMS,
+		Decoder: s.Decoder, DecoderReason: s.DecoderReason, DecoderFallbacks: s.DecoderFallbacks,
 		Idle: s.Idle, Activity: s.Activity, ActivityReason: s.ActivityReason, IdleAudits: s.IdleAudits, IdleMisses: s.IdleMisses, IdleLate: s.IdleLate,
 	}
 }

@@ -54,6 +54,8 @@ func CameraCollector(c cameras) prometheus.Collector {
 			counter("inferences_total", "Pictures that went through the model.", func(s pipeline.Status) float64 { return float64(s.Inferences) }),
 			counter("bytes_total", "Bytes of video received.", func(s pipeline.Status) float64 { return float64(s.Bytes) }),
 			counter("reconnects_total", "Connections made again.", func(s pipeline.Status) float64 { return float64(s.Reconnects) }),
+			counter("decoder_fallbacks_total", "Times that the CPU took over decoding from a card that was asked for.", func(s pipeline.Status) float64 { return float64(s.DecoderFallbacks) }),
+			gauge("decoded_on_card", "1 while a graphics card decodes the video.", func(s pipeline.Status) float64 { return flag(s.Decoder == pipeline.OnCard) }),
 			gauge("fps", "Coded pictures per second that arrive.", func(s pipeline.Status) float64 { return s.FPS }),
 			gauge("detect_fps", "Detections per second that are made.", func(s pipeline.Status) float64 { return s.DetectFPS }),
 			gauge("recording", "1 while video is being recorded.", func(s pipeline.Status) float64 { return flag(s.Recording) }),
