@@ -73,6 +73,7 @@ type commands struct {
 	Openapi     openapiCommand     `cmd:"" help:"Print the OpenAPI description of the HTTP API."`
 	Bench       benchCommand       `cmd:"" help:"Measure what this machine can carry."`
 	BenchPeer   benchPeerCommand   `cmd:"" hidden:"" help:"What bench measures against."`
+	BenchCard   benchCardCommand   `cmd:"" hidden:"" help:"Measure decoding on a graphics card against bare loops."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 

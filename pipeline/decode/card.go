@@ -48,7 +48,7 @@ func OpenCard(number int) (*Card, error) {
 	c := &Card{pools: map[int]poolRef{}}
 	name := C.CString(strconv.Itoa(number))
 	defer C.free(unsafe.Pointer(name))
-	if rc := C.dtd_card_open(&c.device, name); rc < 0 {
+	if rc := C.dtd_card_open(&c.device, name); rc < 0 { //nolint:gocritic // it looks at what cgo makes of this
 		return nil, fmt.Errorf("open card %d: NVIDIA's driver gives no CUDA device of that number: %w", number, astiav.Error(rc))
 	}
 	if C.dtd_card_library() == 0 {
@@ -68,13 +68,13 @@ func (c *Card) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drain()
-	C.av_buffer_unref(&c.device)
+	C.av_buffer_unref(&c.device) //nolint:gocritic // it looks at what cgo makes of this
 }
 
 // drain gives unused buffers back; those in use follow when they are not any more.
 func (c *Card) drain() {
 	for _, p := range c.pools {
-		C.av_buffer_pool_uninit(&p)
+		C.av_buffer_pool_uninit(&p) //nolint:gocritic // it looks at what cgo makes of this
 	}
 	clear(c.pools)
 }

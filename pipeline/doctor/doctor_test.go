@@ -84,6 +84,7 @@ func TestProblems(t *testing.T) {
 		"no model":        {func(c *Config) { c.Model = func() (string, error) { return "", errors.New("gone") } }, "libraries", "model", Problem, "gone", "make build"},
 		"too many":        {func(c *Config) { c.Workers = 1000 }, "machine", "workers", Warning, "1000 workers", "detect.workers"},
 		"asked for":       {func(c *Config) { c.Choice = provider.Choice{Order: []ort.Provider{ort.CUDA}} }, "onnxruntime", "cuda", Warning, "is asked for", "make gpu"},
+		"card asked for":  {func(c *Config) { c.Hardware = "nvdec" }, "nvidia", "decoding", Warning, "is asked for", "decode.hardware"},
 		"asked for intel": {func(c *Config) { c.Choice = provider.Choice{Order: []ort.Provider{ort.OpenVINO}} }, "onnxruntime", "openvino", Warning, "is asked for", "PROVIDER=openvino"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -102,13 +102,10 @@ func openDecoder(input *astiav.FormatContext, path string) (*astiav.Stream, *ast
 	if err := input.FindStreamInfo(nil); err != nil {
 		return nil, nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	i := slices.IndexFunc(input.Streams(), func(s *astiav.Stream) bool {
-		return s.CodecParameters().MediaType() == astiav.MediaTypeVideo
-	})
-	if i < 0 {
+	stream := videoOf(input)
+	if stream == nil {
 		return nil, nil, fmt.Errorf("%s has no video", path)
 	}
-	stream := input.Streams()[i]
 	codec := astiav.FindDecoder(stream.CodecParameters().CodecID())
 	if codec == nil {
 		return nil, nil, fmt.Errorf("no decoder for the video of %s", path)
@@ -124,6 +121,17 @@ func openDecoder(input *astiav.FormatContext, path string) (*astiav.Stream, *ast
 		return nil, nil, fmt.Errorf("open decoder: %w", err)
 	}
 	return stream, decoder, nil
+}
+
+// videoOf is the first video of an input, nil without one.
+func videoOf(input *astiav.FormatContext) *astiav.Stream {
+	i := slices.IndexFunc(input.Streams(), func(s *astiav.Stream) bool {
+		return s.CodecParameters().MediaType() == astiav.MediaTypeVideo
+	})
+	if i < 0 {
+		return nil
+	}
+	return input.Streams()[i]
 }
 
 // cpuTime is the user and system time of this process or thread.

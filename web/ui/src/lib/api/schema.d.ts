@@ -4571,6 +4571,18 @@ export interface components {
              */
             codec?: string;
             /**
+             * @description What decodes the video: the processors, or an NVIDIA card. Absent before the first picture and where no card was asked for.
+             * @enum {string}
+             */
+            decoder?: "cpu" | "nvdec";
+            /**
+             * Format: int64
+             * @description How often the processors took over from the card.
+             */
+            decoder_fallbacks?: number;
+            /** @description Why the card does not decode it. */
+            decoder_reason?: string;
+            /**
              * Format: double
              * @description Detections per second that are made.
              * @example 5
