@@ -18,8 +18,8 @@ int dtd_card_open(AVBufferRef **device, const char *number) {
 	return err;
 }
 
-int dtd_card_library(void) {
-	void *library = dlopen("libnvcuvid.so.1", RTLD_LAZY | RTLD_LOCAL);
+int dtd_card_library(const char *name) {
+	void *library = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
 	if (!library)
 		return 0;
 	dlclose(library);

@@ -45,17 +45,26 @@ type CardStats struct {
 // OpenCard opens the card of that number, as CUDA counts them. The error says what is
 // missing. Close it after the decoders that use it.
 func OpenCard(number int) (*Card, error) {
+	if !hasLibrary("libcuda.so.1") {
+		return nil, fmt.Errorf("open card %d: there is no NVIDIA driver: libcuda.so.1 is missing", number)
+	}
+	if !hasLibrary("libnvcuvid.so.1") {
+		return nil, fmt.Errorf("open card %d: the driver's libnvcuvid.so.1 is missing; in a container, set NVIDIA_DRIVER_CAPABILITIES=all", number)
+	}
 	c := &Card{pools: map[int]poolRef{}}
 	name := C.CString(strconv.Itoa(number))
 	defer C.free(unsafe.Pointer(name))
 	if rc := C.dtd_card_open(&c.device, name); rc < 0 { //nolint:gocritic // it looks at what cgo makes of this
 		return nil, fmt.Errorf("open card %d: NVIDIA's driver gives no CUDA device of that number: %w", number, astiav.Error(rc))
 	}
-	if C.dtd_card_library() == 0 {
-		c.Close()
-		return nil, fmt.Errorf("open card %d: the driver's libnvcuvid.so.1 is missing; in a container, set NVIDIA_DRIVER_CAPABILITIES=all", number)
-	}
 	return c, nil
+}
+
+// hasLibrary says whether the loader finds a library.
+func hasLibrary(name string) bool {
+	s := C.CString(name)
+	defer C.free(unsafe.Pointer(s))
+	return C.dtd_card_library(s) != 0
 }
 
 // Stats tells what the card did since it was opened.

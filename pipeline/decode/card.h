@@ -8,8 +8,8 @@
 // dtd_card_open opens the CUDA device of that number. It returns 0 or libav's error.
 int dtd_card_open(AVBufferRef **device, const char *number);
 
-// dtd_card_library says whether the driver's library for decoding is there.
-int dtd_card_library(void);
+// dtd_card_library says whether a library is there.
+int dtd_card_library(const char *name);
 
 // dtd_card_attach has a codec that is not open yet decode on the device where the
 // video is 4:2:0 with 8 bits and the device takes it, else here. extra is the number

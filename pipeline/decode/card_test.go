@@ -29,7 +29,7 @@ func TestOpenCardWithoutOne(t *testing.T) {
 	noCard(t)
 	card, err := decode.OpenCard(0)
 	require.Nil(t, card)
-	require.ErrorContains(t, err, "NVIDIA's driver gives no CUDA device")
+	require.ErrorContains(t, err, "there is no NVIDIA driver")
 }
 
 // TestWhere tells what decodes and why.

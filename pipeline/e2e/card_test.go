@@ -51,7 +51,7 @@ func TestCardAskedFor(t *testing.T) {
 			continue
 		}
 		require.Equal(t, "cpu", status.Status.Decoder)
-		require.Contains(t, status.Status.Reason, "no CUDA device")
+		require.Contains(t, status.Status.Reason, "no NVIDIA driver")
 		require.EqualValues(t, 1, status.Status.Fallbacks)
 		require.Contains(t, metrics, `detectd_camera_decoder_fallbacks_total{camera="v"} 1`)
 		require.Equal(t, http.StatusOK, ready.Status)
