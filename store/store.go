@@ -156,8 +156,8 @@ type Cameras interface {
 // Models is the registry of models and their immutable versions.
 type Models interface {
 	// AddModelVersion creates the model when it is new and appends a version,
-	// numbering it. The same SHA-256 under the same model returns the version
-	// that has it, with ErrExists.
+	// numbering it. The same SHA-256 with the same contract under the same model
+	// returns the newest version that has them, with ErrExists.
 	AddModelVersion(ctx context.Context, m Model, v ModelVersion) (ModelVersion, error)
 	// ModelVersion with version 0 means the newest of those whose self-check has not
 	// failed; the newest of all where none is such.

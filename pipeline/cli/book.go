@@ -3,8 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -192,10 +190,10 @@ func (b *daemonBook) Add(ctx context.Context, m registry.New, file io.Reader) (s
 	}
 	var answer struct {
 		Name     string      `json:"name"`
+		Added    int         `json:"added"`
 		Versions []modelJSON `json:"versions"`
 	}
-	sum := sha256.New()
-	status, err := b.do(ctx, http.MethodPost, "/models?"+query.Encode(), io.TeeReader(file, sum), &answer)
+	status, err := b.do(ctx, http.MethodPost, "/models?"+query.Encode(), file, &answer)
 	if err != nil {
 		return store.ModelVersion{}, err
 	}
@@ -203,7 +201,7 @@ func (b *daemonBook) Add(ctx context.Context, m registry.New, file io.Reader) (s
 		return store.ModelVersion{}, errors.New("the daemon's answer names no version")
 	}
 	// The newest, unless the file was there already.
-	i := slices.IndexFunc(answer.Versions, func(v modelJSON) bool { return v.SHA256 == hex.EncodeToString(sum.Sum(nil)) })
+	i := slices.IndexFunc(answer.Versions, func(v modelJSON) bool { return v.Version == answer.Added })
 	v := answer.Versions[max(i, 0)]
 	added := store.ModelVersion{Model: answer.Name, Version: v.Version, SHA256: v.SHA256, Size: v.Bytes, Family: v.Family, Check: v.Check}
 	if status == http.StatusOK {

@@ -108,9 +108,10 @@ func (r *Registry) CheckWith(check model.Check) { r.check = check }
 // as a new version of the model. Memory does not grow with the file where Isolate
 // was called. The same file again gives the version that has it, and
 // store.ErrExists; the version has its file back then, if that was lost or damaged.
-// Errors: detect.ErrNotONNX, detect.ErrExternalData, detect.ErrNotDetector,
-// ErrTooLarge, store.ErrInUse for a file that is there with another contract than
-// is asked for. After an error no record is changed and no file is left.
+// Where Family or Contract ask for another contract than all versions with the file
+// have, it is a new version. Errors: detect.ErrNotONNX, detect.ErrExternalData,
+// detect.ErrNotDetector, ErrTooLarge. After an error no record is changed and no file
+// is left.
 func (r *Registry) Add(ctx context.Context, m New, file io.Reader) (store.ModelVersion, error) {
 	if ref, err := detect.ParseRef(m.Name); err != nil {
 		return store.ModelVersion{}, err
@@ -163,17 +164,8 @@ func (r *Registry) addFile(ctx context.Context, m New, sha string, size int64) (
 	if size > MaxBytes {
 		return store.ModelVersion{}, ErrTooLarge
 	}
-	same, err := r.records.SearchVersions(ctx, store.Search{Terms: []store.Term{
-		{Field: "name", Op: "=", Value: m.Name}, {Field: "sha256", Op: "=", Value: sha},
-	}, Limit: 1})
-	if err != nil {
-		return store.ModelVersion{}, err
-	}
-	if len(same) > 0 {
-		if err := sameContract(same[0], m); err != nil {
-			return same[0], err
-		}
-		return same[0], fmt.Errorf("this file is %s@%d: %w", same[0].Model, same[0].Version, store.ErrExists)
+	if v, err := r.same(ctx, m, sha); err != nil || v.Version > 0 {
+		return v, err
 	}
 	options := model.Options{Family: m.Family, Overrides: m.Contract}
 	if len(m.Known) > 0 {

@@ -89,29 +89,45 @@ func TestAddLoadRemove(t *testing.T) {
 	require.NoError(t, records.Ping(t.Context()))
 }
 
-// TestOtherContract adds a file again with another contract: taking the version that
-// has the file would leave the mistake in it that somebody wanted to mend.
+// TestOtherContract adds a file again with another contract: that is another version,
+// as taking the one that has the file would leave the mistake in it that somebody
+// wanted to mend. Both share the file.
 func TestOtherContract(t *testing.T) {
-	r, _, _ := open(t)
+	r, _, blobs := open(t)
 	file := detecttest.Bright(t)
 	v, err := r.Add(t.Context(), New{Name: "bright"}, bytes.NewReader(file))
 	require.NoError(t, err)
-	for name, m := range map[string]New{
-		"colour": {Name: "bright", Contract: map[string]string{"input.colour": "rgb"}},
-		"family": {Name: "bright", Family: "nanodet"},
-		"labels": {Name: "bright", Contract: map[string]string{"labels": "a,b,c"}},
-	} {
-		_, err := r.Add(t.Context(), m, bytes.NewReader(file))
-		require.ErrorIs(t, err, store.ErrInUse, name)
-		require.ErrorContains(t, err, "bright@1 is this file with another contract; remove that version first", name)
-	}
 	again, err := r.Add(t.Context(), New{Name: "bright", Family: v.Family, Contract: map[string]string{"input.colour": "bgr"}}, bytes.NewReader(file))
 	require.ErrorIs(t, err, store.ErrExists, "what it has already")
-	require.Equal(t, v.Version, again.Version)
-	require.NoError(t, r.Remove(t.Context(), "bright", 1))
-	mended, err := r.Add(t.Context(), New{Name: "bright", Contract: map[string]string{"input.colour": "rgb"}}, bytes.NewReader(file))
+	require.Equal(t, 1, again.Version)
+
+	rgb := New{Name: "bright", Contract: map[string]string{"input.colour": "rgb"}}
+	mended, err := r.Add(t.Context(), rgb, bytes.NewReader(file))
 	require.NoError(t, err)
+	require.Equal(t, 2, mended.Version)
+	require.Equal(t, v.SHA256, mended.SHA256)
 	require.Contains(t, string(mended.Contract), `"rgb"`)
+	for name, c := range map[string]struct {
+		m    New
+		want int
+	}{
+		"rgb again":      {rgb, 2},
+		"bgr again":      {New{Name: "bright", Contract: map[string]string{"input.colour": "bgr"}}, 1},
+		"nothing said":   {New{Name: "bright"}, 2},
+		"copy of either": {New{Name: "bright", Known: v.Contract}, 1},
+	} {
+		again, err := r.Add(t.Context(), c.m, bytes.NewReader(file))
+		require.ErrorIs(t, err, store.ErrExists, name)
+		require.Equal(t, c.want, again.Version, name)
+	}
+	_, err = r.Add(t.Context(), New{Name: "bright", Contract: map[string]string{"labels": "a,b,c"}}, bytes.NewReader(file))
+	require.ErrorIs(t, err, detect.ErrNotDetector, "which the model does not fit")
+	require.NoError(t, r.Remove(t.Context(), "bright", 1))
+	_, _, err = blobs.Open(t.Context(), v.SHA256)
+	require.NoError(t, err, "the other version has it")
+	require.NoError(t, r.Remove(t.Context(), "bright", 2))
+	_, _, err = blobs.Open(t.Context(), v.SHA256)
+	require.Error(t, err)
 }
 
 // TestSelfCheckIsStored keeps the report and the picture with the version, and

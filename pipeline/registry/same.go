@@ -2,43 +2,61 @@ package registry
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"detectd/detect"
 	"detectd/detect/model"
 	"detectd/store"
 )
 
-// sameContract refuses to take the version that has a file already for the one that
-// is asked for, when that would have another contract: it would be ignored unseen.
-func sameContract(v store.ModelVersion, m New) error {
-	var has detect.Contract
-	if err := json.Unmarshal(v.Contract, &has); err != nil {
-		return fmt.Errorf("read contract of %s@%d: %w", v.Model, v.Version, err)
-	}
-	wanted, err := model.Override(has, m.Contract)
+// maxSame bounds the versions of a model with one file that are looked at.
+const maxSame = 100
+
+// same finds the newest version of the model that has the file and the contract that
+// is asked for, and returns it with store.ErrExists. There is none, and no error,
+// where the file is to be read in another way.
+func (r *Registry) same(ctx context.Context, m New, sha string) (store.ModelVersion, error) {
+	all, err := r.records.SearchVersions(ctx, store.Search{Terms: []store.Term{
+		{Field: "name", Op: "=", Value: m.Name}, {Field: "sha256", Op: "=", Value: sha},
+	}, Limit: maxSame})
 	if err != nil {
-		return err
+		return store.ModelVersion{}, err
 	}
-	wanted.Family = cmp.Or(m.Family, has.Family)
-	if reflect.DeepEqual(has, wanted) {
-		return nil
+	slices.SortFunc(all, func(a, b store.ModelVersion) int { return cmp.Compare(b.Version, a.Version) })
+	for _, v := range all {
+		asked, err := asksFor(m, v)
+		if err != nil {
+			return store.ModelVersion{}, err
+		}
+		if asked {
+			return v, fmt.Errorf("this file is %s@%d: %w", v.Model, v.Version, store.ErrExists)
+		}
 	}
-	return &contractError{v.Model, v.Version}
+	return store.ModelVersion{}, nil
 }
 
-// contractError is a store.ErrInUse: the version that has the file has to go first.
-type contractError struct {
-	model   string
-	version int
+// asksFor tells whether the contract of a version with the file is what is asked for:
+// where nothing is said about it, any is.
+func asksFor(m New, v store.ModelVersion) (bool, error) {
+	var has, wanted detect.Contract
+	if err := json.Unmarshal(v.Contract, &has); err != nil {
+		return false, fmt.Errorf("read contract of %s@%d: %w", v.Model, v.Version, err)
+	}
+	start := v.Contract
+	if len(m.Known) > 0 {
+		start = m.Known
+	}
+	if err := json.Unmarshal(start, &wanted); err != nil {
+		return false, fmt.Errorf("read contract of %s: %w", m.Source, err)
+	}
+	wanted, err := model.Override(wanted, m.Contract)
+	if err != nil {
+		return false, err
+	}
+	wanted.Family = cmp.Or(m.Family, wanted.Family)
+	return reflect.DeepEqual(has, wanted), nil
 }
-
-// Error says what to do.
-func (e *contractError) Error() string {
-	return fmt.Sprintf("%s@%d is this file with another contract; remove that version first, or add the file under another name", e.model, e.version)
-}
-
-// Unwrap returns the kind of error.
-func (e *contractError) Unwrap() error { return store.ErrInUse }

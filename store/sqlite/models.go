@@ -71,10 +71,11 @@ func (s *Store) AddModelVersion(ctx context.Context, m store.Model, v store.Mode
 		v.CheckedAt = v.CreatedAt
 	}
 	err := s.write(ctx, "add version of "+versionNamed(m.Name, 0), func(tx *sql.Tx) error {
-		same, err := one(ctx, tx, scanVersion, "", selectVersions+` WHERE model = ? AND sha256 = ?`, m.Name, v.SHA256)
+		same, err := one(ctx, tx, scanVersion, "", selectVersions+` WHERE model = ? AND sha256 = ? AND contract = ?
+			ORDER BY version DESC LIMIT 1`, m.Name, v.SHA256, string(v.Contract))
 		if err == nil {
 			v = same
-			return fmt.Errorf("%s with this file: %w", versionNamed(v.Model, v.Version), store.ErrExists)
+			return fmt.Errorf("%s with this file and contract: %w", versionNamed(v.Model, v.Version), store.ErrExists)
 		}
 		if !errors.Is(err, store.ErrNotFound) {
 			return err

@@ -111,10 +111,17 @@ func models(t *testing.T, s store.Records) {
 	require.Equal(t, []int{1, 2, 1}, []int{one.Version, two.Version, other.Version})
 	require.Equal(t, "m", one.Model)
 
-	same, err := s.AddModelVersion(ctx, store.Model{Name: "m"}, store.ModelVersion{SHA256: "aa", Family: "other"})
+	same, err := s.AddModelVersion(ctx, store.Model{Name: "m"}, store.ModelVersion{SHA256: "aa", Family: "other", Contract: one.Contract})
 	require.ErrorIs(t, err, store.ErrExists)
-	require.EqualError(t, err, `model "m" version 1 with this file: exists already`)
+	require.EqualError(t, err, `model "m" version 1 with this file and contract: exists already`)
 	require.Equal(t, one, same)
+	first, err := s.AddModelVersion(ctx, store.Model{Name: "k"}, store.ModelVersion{SHA256: "aa", Contract: []byte(`{"family":"ssd"}`)})
+	require.NoError(t, err)
+	read, err := s.AddModelVersion(ctx, store.Model{Name: "k"}, store.ModelVersion{SHA256: "aa", Contract: []byte(`{"family":"yolox"}`)})
+	require.NoError(t, err, "the same file read in another way is another version")
+	require.Equal(t, []int{1, 2}, []int{first.Version, read.Version})
+	require.NoError(t, s.DeleteModelVersion(ctx, "k", 1))
+	require.NoError(t, s.DeleteModelVersion(ctx, "k", 2))
 
 	for version, want := range map[int]store.ModelVersion{0: two, 1: one, 2: two} {
 		got, err := s.ModelVersion(ctx, "m", version)

@@ -114,10 +114,9 @@ type ImageResult struct {
 // Models is the model registry with the files.
 type Models interface {
 	// Add reads an ONNX file, finds out its contract and registers it as a new
-	// version. The same file again returns the version that has it, with
-	// store.ErrExists; one that has lost its file gets it back. Errors: detect.ErrNotONNX, detect.ErrExternalData,
-	// detect.ErrNotDetector, ErrUnprocessable, ErrTooLarge, store.ErrInUse for a file
-	// that is there with another contract than is asked for.
+	// version. The same file with the same contract again returns the version that
+	// has them, with store.ErrExists; one that has lost its file gets it back. Errors: detect.ErrNotONNX, detect.ErrExternalData,
+	// detect.ErrNotDetector, ErrUnprocessable, ErrTooLarge.
 	Add(ctx context.Context, m NewModel, r io.Reader) (store.ModelVersion, error)
 	// Remove deletes a version and its file. store.ErrInUse while it runs
 	// anywhere or is the default.

@@ -28,7 +28,13 @@ type Model struct {
 	Versions    []ModelVersion    `json:"versions" nullable:"false" doc:"Its newest versions, newest first: 5 in a list of models, else 100."`
 }
 
-// ModelVersion is one immutable model file.
+// AddedModel is a model with the version that has a file that was added.
+type AddedModel struct {
+	Model
+	Added int `json:"added" example:"2" doc:"The version that has the file: a new one, or one that was there."`
+}
+
+// ModelVersion is one immutable model file with the way to read it.
 type ModelVersion struct {
 	Version     int               `json:"version" example:"1" doc:"Counts from 1."`
 	SHA256      string            `json:"sha256" doc:"Of the ONNX file."`
@@ -84,7 +90,7 @@ func (s *server) routeModels() {
 		"List the versions of a model", "All versions of a model, newest first.", 404), s.listVersions)
 	add := operation(http.MethodPost, "/models", "add-model", tag,
 		"Add a model version", "Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. "+
-			"The same file again answers 200 with the version that has it, 409 when another contract is asked for. 422 says why a file is not a detector.", 409, 413, 415, 503, 507)
+			"A version is a file and its contract: the same file again answers 200, and the version that has it, unless another contract is asked for. 422 says why a file is not a detector.", 413, 415, 503, 507)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(s.huma, add, s.addModel)
 	s.describeBody(add, uploadRequest("The ONNX file.", "application/octet-stream", "application/onnx"))
@@ -187,7 +193,7 @@ func (s *server) addModel(ctx context.Context, in *struct {
 ) (*struct {
 	Status   int
 	Location string `header:"Location" doc:"Address of the model."`
-	Body     Model
+	Body     AddedModel
 }, error,
 ) {
 	f, err := in.open(maxModelBytes)
@@ -206,7 +212,7 @@ func (s *server) addModel(ctx context.Context, in *struct {
 		contract[key] = value
 	}
 	status := http.StatusCreated
-	_, err = s.Models.Add(ctx, NewModel{
+	v, err := s.Models.Add(ctx, NewModel{
 		Name: in.Name, Description: in.Description, Licence: in.Licence, Source: in.Source,
 		Family: in.Family, Contract: contract, SHA256: in.SHA256,
 	}, f)
@@ -225,8 +231,8 @@ func (s *server) addModel(ctx context.Context, in *struct {
 	return &struct {
 		Status   int
 		Location string `header:"Location" doc:"Address of the model."`
-		Body     Model
-	}{status, base + "/models/" + in.Name, m}, nil
+		Body     AddedModel
+	}{status, base + "/models/" + in.Name, AddedModel{m, v.Version}}, nil
 }
 
 func (s *server) deleteModelVersion(ctx context.Context, in *VersionPath) (*struct{}, error) {

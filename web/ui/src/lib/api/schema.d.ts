@@ -572,7 +572,7 @@ export interface paths {
         put?: never;
         /**
          * Add a model version
-         * @description Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. The same file again answers 200 with the version that has it, 409 when another contract is asked for. 422 says why a file is not a detector.
+         * @description Takes an ONNX file of at most 2 GiB and adds it as the newest version of the named model. A version is a file and its contract: the same file again answers 200, and the version that has it, unless another contract is asked for. 422 says why a file is not a detector.
          */
         post: operations["add-model"];
         delete?: never;
@@ -1527,6 +1527,57 @@ export interface components {
              * @example 0.32
              */
             min_ap?: number;
+        };
+        AddedModel: {
+            /**
+             * Format: int64
+             * @description The version that has the file: a new one, or one that was there.
+             * @example 2
+             */
+            added: number;
+            /** @description Names of versions, such as champion, with the version each names. */
+            aliases: {
+                [key: string]: number;
+            };
+            /**
+             * Format: date-time
+             * @description When its first version was added.
+             * @example 2026-11-25T09:30:18.123Z
+             */
+            created_at: string;
+            /**
+             * @description For people.
+             * @example SSDLite MobileNet v2, 80 classes
+             */
+            description: string;
+            /**
+             * @description The name by which clients of MLflow know it.
+             * @example default
+             */
+            label: string;
+            /**
+             * @description Identifies the model for ever.
+             * @example default
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description Counts changes of what is said about it, aliases included.
+             * @example 1
+             */
+            revision: number;
+            /** @description For people and their tools. */
+            tags: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description How many versions it has.
+             * @example 1
+             */
+            version_count: number;
+            /** @description Its newest versions, newest first: 5 in a list of models, else 100. */
+            versions: components["schemas"]["ModelVersion"][];
         };
         AliasChange: {
             /**
@@ -7325,7 +7376,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Model"];
+                    "application/json": components["schemas"]["AddedModel"];
                 };
             };
             /** @description Created */
@@ -7335,16 +7386,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Model"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
+                    "application/json": components["schemas"]["AddedModel"];
                 };
             };
             /** @description Request Entity Too Large */
