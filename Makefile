@@ -110,8 +110,9 @@ e2e: build test-packages ## only the tests of the real program, with the real pa
 	go test -count=1 ./pipeline/e2e
 
 .PHONY: soak-stores
-soak-stores: ## kill the stores at 200 points, and cut their power at as many
-	DETECTD_TEST_POINTS=200 go test -count=1 -timeout 30m -v ./store/crash
+soak-stores: build ## kill the stores at 200 points, and cut their power at as many
+	DETECTD_TEST_POINTS=200 go test -count=1 -timeout 60m -v -run 'Kill|Power' ./store/crash ./store/crashtest ./store/badger ./pipeline/bus
+	DETECTD_TEST_POINTS=50 go test -count=1 -timeout 60m -v -run 'TestDaemonLosesItsPower' ./pipeline/e2e
 
 # As long as DETECTD_SOAK says.
 .PHONY: soak

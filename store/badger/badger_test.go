@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		os.Exit(child(dir))
 	}
+	if dir := os.Getenv(writerDir); dir != "" {
+		os.Exit(keepWriting(dir))
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,9 +29,9 @@ const childDir = "DETECTD_TEST_SERIES_DIR"
 func child(dir string) int {
 	s, err := Open(dir, 0, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err == nil {
-		var left []store.Annotation
-		if left, err = s.Annotations(context.Background(), "door", store.Range{}, 0); err == nil {
-			_, _ = fmt.Fprint(os.Stdout, len(left))
+		var left int
+		if left, err = countAll(s); err == nil {
+			_, _ = fmt.Fprint(os.Stdout, left)
 			err = s.PutAnnotations(context.Background(), []store.Annotation{{CameraID: "door", Time: somewhen(20)}})
 		}
 	}
@@ -42,6 +43,18 @@ func child(dir string) int {
 		return 1
 	}
 	return 0
+}
+
+// countAll reads all annotations of a camera.
+func countAll(s *Store) (n int, err error) {
+	for r := (store.Range{}); ; {
+		some, err := s.Annotations(context.Background(), "door", r, store.MaxAnnotations)
+		n += len(some)
+		if err != nil || len(some) < store.MaxAnnotations {
+			return n, err
+		}
+		r.From = some[len(some)-1].Time.Add(time.Microsecond)
+	}
 }
 
 func elsewhere(t *testing.T, dir string) (frames, log string, err error) {

@@ -1,18 +1,14 @@
 package crash
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +16,7 @@ import (
 
 	"detectd/store"
 	"detectd/store/check"
+	"detectd/store/crashtest"
 )
 
 func TestMain(m *testing.M) {
@@ -29,80 +26,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// points is at how many points the test cuts.
-func points(t *testing.T) int {
+func startWriter(t *testing.T, dir string, round int) *crashtest.Writer {
 	t.Helper()
-	text := os.Getenv("DETECTD_TEST_POINTS")
-	switch {
-	case text == "" && testing.Short():
-		return 4
-	case text == "":
-		return 20
+	return crashtest.Start(t, childDir+"="+dir, fmt.Sprintf("%s=%d", childRound, round))
+}
+
+// told returns what a writer has acknowledged so far.
+func told(t *testing.T, w *crashtest.Writer) (acks []ack) {
+	t.Helper()
+	for _, line := range w.Told() {
+		var a ack
+		require.NoError(t, json.Unmarshal([]byte(line), &a), line)
+		acks = append(acks, a)
 	}
-	n, err := strconv.Atoi(text)
-	require.NoError(t, err)
-	return n
-}
-
-// process is a writing process.
-type process struct {
-	cmd   *exec.Cmd
-	said  strings.Builder
-	mu    sync.Mutex
-	acks  []ack
-	ended chan struct{} // when its output has ended
-}
-
-func startWriter(t *testing.T, dir string, round int) *process {
-	t.Helper()
-	p := &process{cmd: exec.CommandContext(t.Context(), os.Args[0]), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), childDir+"="+dir, fmt.Sprintf("%s=%d", childRound, round), "GORACE=atexit_sleep_ms=0")
-	p.cmd.Stderr = &p.said
-	out, err := p.cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, p.cmd.Start())
-	go func() {
-		defer close(p.ended)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			var a ack
-			if json.Unmarshal(lines.Bytes(), &a) != nil {
-				continue // cut in the middle: nothing was told
-			}
-			p.mu.Lock()
-			p.acks = append(p.acks, a)
-			p.mu.Unlock()
-		}
-	}()
-	return p
-}
-
-// told returns what the process has acknowledged so far.
-func (p *process) told() []ack {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.acks)
-}
-
-// running waits until n things have been acknowledged, and a moment more.
-func (p *process) running(t *testing.T, n int, moment time.Duration) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		select {
-		case <-p.ended:
-			return true
-		default:
-			return len(p.told()) >= n
-		}
-	}, time.Minute, 500*time.Microsecond)
-	require.GreaterOrEqual(t, len(p.told()), n, "the writer ended: %s", &p.said)
-	<-time.After(moment)
-}
-
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	require.NoError(t, p.cmd.Process.Kill()) // SIGKILL; what is in the pipe still counts
-	<-p.ended
-	require.ErrorContains(t, p.cmd.Wait(), "killed", "%s", &p.said)
+	return acks
 }
 
 // TestKilled kills the writer at points that chance picks, again and again in the
@@ -111,14 +48,15 @@ func TestKilled(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	chance := rand.New(rand.NewPCG(1, 2))
 	var acks []ack
-	for round := range points(t) {
+	points := crashtest.Points(t, 20)
+	for round := range points {
 		p := startWriter(t, dir, round)
-		p.running(t, 1+chance.IntN(60), time.Duration(chance.IntN(3000))*time.Microsecond)
-		p.kill(t)
-		acks = append(acks, p.told()...)
+		p.Running(t, 1+chance.IntN(60), time.Duration(chance.IntN(3000))*time.Microsecond)
+		p.Kill(t)
+		acks = append(acks, told(t, p)...)
 		requireKept(t, dir, acks, acks)
 	}
-	t.Logf("%d points, %d acknowledged records kept", points(t), len(acks))
+	t.Logf("%d points, %d acknowledged records kept", points, len(acks))
 }
 
 // requireKept recovers a data folder and requires what was acknowledged to be

@@ -1,4 +1,4 @@
-package crash
+package crashtest
 
 import (
 	"context"
@@ -15,32 +15,34 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// block is the unit that a disk writes whole or not at all.
-const block = 4096
+// Block is the unit in bytes that a disk writes whole or not at all.
+const Block = 4096
 
-// disk is a block device for the kernel, behind a loop device: one file, of a file
+// Disk is a block device for the kernel, behind a loop device: one file, of a file
 // system of the test's own. It has a cache for writing, as disks do: what was written
 // is on the disk for certain from the next flush on, and until then it may be, in any
 // order. So it knows at any moment what a power cut would leave.
-type disk struct {
+type Disk struct {
 	path string // of the file
 	size int64
 
 	mu      sync.Mutex
-	now     map[int64]*[block]byte // what is read; blocks are never changed, but replaced
-	durable map[int64]*[block]byte // as of the last flush
+	now     map[int64]*[Block]byte // what is read; blocks are never changed, but replaced
+	durable map[int64]*[Block]byte // as of the last flush
 	cached  []change               // since, in their order
 	flushes int
 }
 
 type change struct {
 	at    int64
-	block *[block]byte
+	block *[Block]byte
 }
 
-func newDisk(t *testing.T, size int64) *disk {
+// NewDisk makes a disk of size bytes, which lasts until the test ends. The test is
+// skipped where there is no FUSE.
+func NewDisk(t *testing.T, size int64) *Disk {
 	t.Helper()
-	d := &disk{size: size, now: map[int64]*[block]byte{}, durable: map[int64]*[block]byte{}}
+	d := &Disk{size: size, now: map[int64]*[Block]byte{}, durable: map[int64]*[Block]byte{}}
 	dir := filepath.Join(t.TempDir(), "disk")
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	server, err := fs.Mount(dir, &diskFolder{disk: d}, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, DisableXAttrs: true, MaxWrite: 1 << 20}})
@@ -52,39 +54,56 @@ func newDisk(t *testing.T, size int64) *disk {
 	return d
 }
 
-// cut writes what a power cut would leave now to a file: all that was flushed, and of
-// what came later each block or not, as chance has it.
-func (d *disk) cut(t *testing.T, path string, chance *rand.Rand) (flushes, cached, lost int) {
+// Path is the file that is the disk.
+func (d *Disk) Path() string { return d.path }
+
+// PowerCut takes what a power cut would leave of the disk now: all that was flushed,
+// and of what came later each block or not, as chance has it.
+func (d *Disk) PowerCut(t *testing.T, chance *rand.Rand) Copy {
 	t.Helper()
 	d.mu.Lock()
-	left := maps.Clone(d.durable)
-	flushes, cached = d.flushes, len(d.cached)
-	for _, c := range d.cached {
+	c := Copy{size: d.size, blocks: maps.Clone(d.durable), Cached: len(d.cached)}
+	flushes := d.flushes
+	for _, change := range d.cached {
 		if chance.IntN(2) == 0 {
-			left[c.at] = c.block
+			c.blocks[change.at] = change.block
 		} else {
-			lost++
+			c.Lost++
 		}
 	}
 	d.mu.Unlock()
+	t.Logf("power cut after %d flushes; %d of the %d blocks in the cache lost", flushes, c.Lost, c.Cached)
+	return c
+}
+
+// Copy is what is left of a disk after a power cut.
+type Copy struct {
+	Cached, Lost int // blocks that were in the cache, and those of them that are lost
+
+	size   int64
+	blocks map[int64]*[Block]byte
+}
+
+// Write makes a file of the copy.
+func (c Copy) Write(t *testing.T, path string) {
+	t.Helper()
 	f, err := os.Create(path)
 	require.NoError(t, err)
-	require.NoError(t, f.Truncate(d.size))
-	for at, b := range left {
+	require.NoError(t, f.Truncate(c.size))
+	for at, b := range c.blocks {
 		_, err := f.WriteAt(b[:], at)
 		require.NoError(t, err)
 	}
 	require.NoError(t, f.Close())
-	return flushes, cached, lost
 }
 
-func (d *disk) read(p []byte, off int64) int {
+func (d *Disk) read(p []byte, off int64) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0
 	for n < len(p) && off < d.size {
-		in := off % block
-		part := min(int64(len(p)-n), block-in, d.size-off)
+		in := off % Block
+		part := min(int64(len(p)-n), Block-in, d.size-off)
 		if b := d.now[off-in]; b != nil {
 			copy(p[n:], b[in:in+part])
 		} else {
@@ -95,12 +114,12 @@ func (d *disk) read(p []byte, off int64) int {
 	return n
 }
 
-func (d *disk) write(p []byte, off int64) {
+func (d *Disk) write(p []byte, off int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for len(p) > 0 {
-		in := off % block
-		b := new([block]byte)
+		in := off % Block
+		b := new([Block]byte)
 		if old := d.now[off-in]; old != nil {
 			*b = *old
 		}
@@ -111,7 +130,7 @@ func (d *disk) write(p []byte, off int64) {
 	}
 }
 
-func (d *disk) flush() {
+func (d *Disk) flush() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range d.cached {
@@ -124,7 +143,7 @@ func (d *disk) flush() {
 // diskFolder has the disk in it.
 type diskFolder struct {
 	fs.Inode
-	disk *disk
+	disk *Disk
 }
 
 var _ fs.NodeOnAdder = (*diskFolder)(nil)
@@ -135,7 +154,7 @@ func (f *diskFolder) OnAdd(ctx context.Context) {
 
 type diskFile struct {
 	fs.Inode
-	disk *disk
+	disk *Disk
 }
 
 var (
