@@ -75,6 +75,9 @@ func openFolderBook(ctx context.Context, e *env, c *modelsCommand) (b *folderBoo
 	if err := blobsAt(ctx, b.folder, cfg); err != nil {
 		return b, fmt.Errorf("%w; name the settings that say so with --config, or do this while detectd runs", err)
 	}
+	if err := cfg.MayUseBlobs(b.folder); err != nil {
+		return b, err
+	}
 	files, err := blob.Open(cfg.BlobsURL(b.folder))
 	if err != nil {
 		return b, err

@@ -68,6 +68,7 @@ type commands struct {
 	Restore     restoreCommand     `cmd:"" help:"Make a data folder of a backup."`
 	Check       checkCommand       `cmd:"" help:"Compare records with files, and say or repair what is wrong."`
 	Gc          gcCommand          `cmd:"" help:"Delete files that no record names."`
+	Moved       movedCommand       `cmd:"" help:"Say that a data folder was moved, not copied."`
 	CheckConfig checkConfigCommand `cmd:"" help:"Check a settings file and show every mistake."`
 	Doctor      doctorCommand      `cmd:"" help:"Say what this machine has and what keeps detectd from running."`
 	Openapi     openapiCommand     `cmd:"" help:"Print the OpenAPI description of the HTTP API."`

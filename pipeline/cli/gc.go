@@ -34,6 +34,9 @@ func (c gcCommand) Run(ctx context.Context, e *env) error {
 		if !owned && !c.DryRun {
 			return fmt.Errorf("%w, which deletes unused files by itself; add --dry-run to see them", store.ErrLocked)
 		}
+		if err := cfg.MayUseBlobs(f); err != nil && !c.DryRun {
+			return err
+		}
 		log := e.logger("warn", "text")
 		records, err := sqlite.Open(ctx, f.DB(), log)
 		if err != nil {

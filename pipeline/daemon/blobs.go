@@ -15,6 +15,9 @@ import (
 
 // openBlobs opens the files of models, uploads and results.
 func (d *Daemon) openBlobs(ctx context.Context) error {
+	if err := d.cfg.MayUseBlobs(d.folder); err != nil {
+		return err
+	}
 	files, err := blob.Open(d.cfg.BlobsURL(d.folder))
 	if err != nil {
 		return err
@@ -29,7 +32,7 @@ func (d *Daemon) openBlobs(ctx context.Context) error {
 	}
 	d.blobs = garbage.New(garbage.Config{Alone: d.folder.Unheld, Collected: d.collected}, files, d.records, d.log)
 	d.onClose(d.blobs.Close)
-	return d.measureStorage()
+	return errors.Join(d.measureStorage(), d.settle())
 }
 
 // measureStorage registers what cleaning up has freed.

@@ -26,6 +26,7 @@ func TestKilledWhileRecording(t *testing.T) {
 		requireKept(t, old, keptBy(t, d))
 		d.becomes(t, "good", "running")
 		d.goesOn(t, "good")
+		d.showsLive(t)
 	}
 	requireWhole(t, d)
 }

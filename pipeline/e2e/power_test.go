@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,7 +19,6 @@ type promised struct {
 	clients    []string
 	recordings []recording
 	results    []result // queued or done
-	models     []string
 }
 
 // TestDaemonLosesItsPower takes the power from the disk of a daemon that records,
@@ -49,7 +47,7 @@ func TestDaemonLosesItsPower(t *testing.T) {
 		pause(t, time.Duration(chance.IntN(4000))*time.Millisecond)
 		d.api(t, http.MethodPost, "/results", body{"kind": "clip", "camera_id": "good", "from": all[0].Start, "to": all[0].End}, &made)
 		queued = append(queued, made)
-		p := promised{clients: w.all(), recordings: list[recording](t, d.client, "/recordings?camera_id=good"), models: []string{"bright"}, results: queued, at: time.Now()}
+		p := promised{clients: w.all(), recordings: list[recording](t, d.client, "/recordings?camera_id=good"), results: queued, at: time.Now()}
 		left := disk.PowerCut(t, chance)
 		left.Look(t, func(dir string) { d.requirePromised(t, filepath.Join(dir, "data"), p) })
 	}
@@ -85,14 +83,23 @@ func (d *daemon) requirePromised(t *testing.T, dir string, p promised) {
 		require.Equal(t, http.StatusOK, n.send(t, http.MethodGet, r.Content, nil).Status)
 	}
 	n.records(t)
+	n.goesOn(t, "good")
+	n.showsLive(t)
 	c := n.accounted(t, "good")
 	lost := p.at.Sub(last) // the open file, and what its row was being written for
 	require.Less(t, c.Reasons["file_lost"], 0.1, "%v", c.Gaps)
 	n.kill()
 	require.NotContains(t, n.log.String(), "panic")
 	succeeds(t, "check", "--data", dir, "--level", "hash")
-	entries, err := os.ReadDir(filepath.Join(dir, "media", "good"))
-	require.NoError(t, err)
-	require.NotEmpty(t, entries)
 	t.Logf("%d clients, %d recordings, %d results kept; the last recording ended %.1f s before the cut", len(p.clients), len(p.recordings), len(p.results), lost.Seconds())
+}
+
+// showsLive expects live video.
+func (d *daemon) showsLive(t *testing.T) {
+	t.Helper()
+	soon(t, func(t require.TestingT) {
+		a := d.send(t, http.MethodGet, "/api/v1/cameras/good/live/index.m3u8", nil)
+		require.Equal(t, http.StatusOK, a.Status)
+		require.Contains(t, string(a.Body), "#EXTM3U")
+	})
 }

@@ -57,6 +57,7 @@ type identity struct {
 	Format  int       `json:"format"`
 	Created time.Time `json:"created"`
 	Starts  int64     `json:"starts,omitempty"` // of daemons, see Count
+	Place   string    `json:"place,omitempty"`  // where it is in use, see Moved
 }
 
 // Open takes the folder at path, creating it with mode 0700 when there is none.
