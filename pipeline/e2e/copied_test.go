@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestCopiedFolder: a data folder and a copy of it are used at the same time. Each goes
 // on by itself, and the copy says what it is.
 func TestCopiedFolder(t *testing.T) {
 	t.Parallel()
+	knowsBirths(t)
 	d := withCamera(t)
 	d.records(t)
 	d.stop()
@@ -40,6 +42,7 @@ func TestCopiedFolder(t *testing.T) {
 // moved. The first one goes on.
 func TestCopiedFolderWithABucket(t *testing.T) {
 	t.Parallel()
+	knowsBirths(t)
 	settings := write(t, "bucket.yaml", "demo: false\nlog: {level: error}\nstorage: {blobs: \""+bucket(t)+"\"}\n")
 	d := start(t, "--config", settings)
 	useBright(t, d)
@@ -68,6 +71,15 @@ func TestCopiedFolderWithABucket(t *testing.T) {
 	c := startIn(t, copied, "--config", settings)
 	c.becomes(t, "good", "running")
 	c.goesOn(t, "good")
+}
+
+// knowsBirths skips the test where the file system does not know when files were made.
+func knowsBirths(t *testing.T) {
+	t.Helper()
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, t.TempDir(), 0, unix.STATX_BTIME, &st); err != nil || st.Mask&unix.STATX_BTIME == 0 {
+		t.Skip("SKIPPED: this file system does not know when files were made")
+	}
 }
 
 // bucket is the URL of a bucket of a real S3 server, which runs until the test ends.
