@@ -68,9 +68,10 @@ const (
 	lookSeldom = 5900 * time.Millisecond
 	// lookCalm is the same where nothing has moved for restFor, the sizes tell what
 	// they must where looks are calmGap seconds apart, and the key picture between two
-	// looks has the size of the one before: what stands there would change it.
+	// looks has the size of the one before: what stands there would change it. As that
+	// is nearly a look itself, calmGap is less than the time between the two.
 	lookCalm = 3900 * time.Millisecond
-	calmGap  = 4.0
+	calmGap  = 3.0
 	restFor  = 5 * time.Second
 	// askSeldom is how long the model need not see the looks of a camera before which
 	// it finds nothing, unless they differ from the last that it saw.

@@ -27,6 +27,8 @@ type lab struct {
 	videos  map[scenery]video
 	decode  map[string]floor.Decoding // F1 of this round, by path
 	infer   floor.Inferring           // F2 of this round
+	calm    *load                     // of idle cameras in this round; nil: not measured yet
+	first   float64                   // C9 of the same cameras in their first minute
 	runtime string                    // version of ONNX Runtime
 
 	perFrame  float64 // CPU of the daemon per frame in C1 of this round, ns; 0 when not measured
@@ -126,7 +128,7 @@ func (l *lab) title() string {
 
 // floors measures F2, and F1 of the main video, for a round.
 func (l *lab) floors(context.Context) error {
-	l.decode = map[string]floor.Decoding{}
+	l.decode, l.calm = map[string]floor.Decoding{}, nil
 	if err := l.withModel(func(m *floor.Model) (err error) {
 		l.runtime = m.Version()
 		l.infer, err = m.Infer(calls(l.cfg.Measure, 20))

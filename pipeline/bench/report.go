@@ -102,6 +102,7 @@ func kinds() []kind {
 		{"C8.heap", "Go heap allocated per frame", "KiB", most, 4},
 		{"C8.gc", "CPU of the garbage collector over that of the daemon", "share", most, 0.01},
 		{"C9", "static scene with noise, idle: CPU over units·F1", "", most, 0.40},
+		{"C9.first", "the same in the first minute, from 20 s on", "", "", 0},
 		{"C9.clean", "static scene without noise, idle", "", most, 0.40},
 		{"C9.cbr", "static scene with noise at a constant 4 Mb/s, idle", "", most, 0.40},
 		{"C9.video", "the given video, idle", "", "", 0},
