@@ -63,7 +63,7 @@ func (v *video) wants(pts time.Duration, normal float64) bool {
 		return pts >= v.due
 	}
 	next, ok := v.keys.after(pts)
-	return ok && next+v.keys.step/2 >= v.due && time.Duration(float64(time.Second)/normal) >= fewest*v.keys.step
+	return ok && next+v.keys.step/2 >= v.due && v.due-v.asked >= fewest*v.keys.step
 }
 
 // prefer tells the decoder whether the model waits for the picture of u: then its turn
