@@ -133,6 +133,8 @@ func TestDiskFull(t *testing.T) {
 	require.Contains(t, string(ready.Body), `"degraded":true`)
 	require.Contains(t, string(d.send(t, http.MethodGet, "/metrics", nil).Body), "detectd_space_level 3")
 	require.Positive(t, d.space(t).Space.Refused)
+	d.goesOn(t, "good") // what is on no disk does not mind
+	d.showsLive(t)
 	full := time.Now()
 	require.Eventually(t, func() bool { return time.Since(full) > 15*time.Second }, patience, time.Second, "it stays full for a while")
 
