@@ -230,3 +230,11 @@ func BenchmarkDetect(b *testing.B) {
 		}
 	}
 }
+
+// TestProviderAtFault has a provider that does not start not be taken for a bad file.
+func TestProviderAtFault(t *testing.T) {
+	_, err := model.Open(detecttest.Runtime(t), detecttest.Bright(t), model.Options{Session: ort.Options{Provider: ort.CUDA}})
+	require.ErrorIs(t, err, ort.ErrNotBuiltIn)
+	require.NotErrorIs(t, err, detect.ErrNotDetector)
+	require.ErrorContains(t, err, "start cuda")
+}

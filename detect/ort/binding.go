@@ -3,7 +3,7 @@ package ort
 // makeBinding binds what stays the same from run to run: the constants, which a GPU
 // then has in its own memory, and the buffers that outputs are copied to.
 func (c *Call) makeBinding() error {
-	b, err := c.s.s.CreateIoBinding()
+	b, err := c.session.CreateIoBinding()
 	if err != nil {
 		return err
 	}
@@ -27,5 +27,5 @@ func (c *Call) runBound() error {
 	if err := c.binding.BindInput(c.s.info.Input, c.in[0]); err != nil {
 		return describe(err)
 	}
-	return describe(c.s.s.RunWithBinding(c.binding))
+	return describe(c.session.RunWithBinding(c.binding))
 }

@@ -16,7 +16,9 @@ import (
 // goroutine at a time.
 type Call struct {
 	s       *Session
+	session *ort.DynamicAdvancedSession
 	batch   int
+	wanted  int // pictures of these that were asked for
 	input   []byte
 	outputs [][]float32
 	in, out []ort.Value
@@ -26,7 +28,7 @@ type Call struct {
 }
 
 func (s *Session) newCall(batch int) (*Call, error) {
-	c := &Call{s: s, batch: batch}
+	c := &Call{s: s, session: s.size(batch).s, batch: batch}
 	if err := c.makeInputs(); err != nil {
 		c.destroy()
 		return nil, err

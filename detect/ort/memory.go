@@ -97,6 +97,17 @@ func (b block) free() {
 	C.free(b.p)
 }
 
+// Locked gives zeroed memory for n numbers in pages that a GPU reads and writes by
+// itself, where the CUDA runtime has been loaded and lets them be locked, and in
+// plain ones elsewhere. It is valid until free is called.
+func Locked(n, device int) (data []float32, free func(), err error) {
+	b, err := newBlock(4*int64(n), true, device)
+	if err != nil {
+		return nil, nil, err
+	}
+	return unsafe.Slice((*float32)(b.p), n), b.free, nil
+}
+
 // preload loads NVIDIA's libraries that lie beside ONNX Runtime, where the loader
 // does not look for what its providers need. Which need which is not known here, so
 // it goes on as long as one more can be loaded. It is harmless to do again.

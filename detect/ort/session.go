@@ -34,11 +34,18 @@ type Options struct {
 	Device   int      // number of the GPU
 	Callers  int      // that will run the session at the same time; 0 means 1. OpenVINO plans for them
 	Engines  string   // folder in which TensorRT keeps what it has compiled; "" compiles at every start
+	// Sizes are the numbers of pictures that a model with a free batch is run with, the
+	// smallest first, and 1 among them; a call with fewer is filled up. Each has a
+	// session of its own: ONNX Runtime's CUDA provider plans a network anew, for a
+	// second or so, when a session gets another number of pictures than the time before.
+	// Those that the device has no memory for are left out. Empty runs any number.
+	Sizes []int
 	// Trial bounds each of the runs that NewSession makes; 0 means 30 seconds, and
 	// 15 minutes with TensorRT, which compiles the model then.
 	Trial time.Duration
 
-	bind bool // bind inputs and outputs also where the provider works in the host's memory
+	lanes int  // threads for calls also where the provider is no GPU; 0: none
+	bind  bool // bind inputs and outputs also where the provider works in the host's memory
 }
 
 func (o Options) trial() time.Duration {
@@ -73,7 +80,8 @@ type Constant struct {
 // use; calls run side by side.
 type Session struct {
 	rt      *Runtime
-	s       *ort.DynamicAdvancedSession
+	sized   []sized // the smallest first
+	lanes   *lanes  // nil: calls run on their own threads
 	info    Info
 	outputs []outputShape
 	bind    bool // runs are made with bound inputs and outputs
@@ -83,6 +91,12 @@ type Session struct {
 	mu    sync.Mutex      // guards free
 	free  map[int][]*Call // idle calls by batch size
 	close sync.Once
+}
+
+// sized is the session for calls with a number of pictures; 0: any.
+type sized struct {
+	batch int
+	s     *ort.DynamicAdvancedSession
 }
 
 // outputShape is the shape of an output; batched says that its first dimension
@@ -109,27 +123,45 @@ func (r *Runtime) NewSession(model []byte, info Info, o Options) (*Session, erro
 		r.leave()
 		return nil, fmt.Errorf("load model: start %s: %w", o.Provider, err)
 	}
-	var opts *ort.SessionOptions
-	var err error
-	keepSignalStack(func() { opts, err = sessionOptions(o) })
-	if err == nil {
-		defer opts.Destroy() //nolint:errcheck // cannot fail
-		inputs := []string{info.Input}
-		for _, c := range info.Constants {
-			inputs = append(inputs, c.Name)
-		}
-		keepSignalStack(func() {
-			s.s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, info.Outputs, opts)
-		})
+	if gpu {
+		o.lanes = min(max(o.Callers, 1), maxLanes)
 	}
-	if err != nil {
-		r.leave()
-		return nil, fmt.Errorf("load model: %s", oneLine(err.Error()))
+	if o.lanes > 0 {
+		s.lanes = newLanes(o.lanes)
+	}
+	sizes := o.Sizes
+	if len(sizes) == 0 || info.Shape[0] > 0 {
+		sizes = []int{0}
+	}
+	for _, n := range sizes {
+		one, err := load(model, info, o)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("load model: %s", oneLine(err.Error())), s.Close())
+		}
+		s.sized = append(s.sized, sized{n, one})
 	}
 	if err := s.probe(o.trial()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// load makes a session of the library.
+func load(model []byte, info Info, o Options) (s *ort.DynamicAdvancedSession, err error) {
+	var opts *ort.SessionOptions
+	keepSignalStack(func() { opts, err = sessionOptions(o) })
+	if err != nil {
+		return nil, err
+	}
+	defer opts.Destroy() //nolint:errcheck // cannot fail
+	inputs := []string{info.Input}
+	for _, c := range info.Constants {
+		inputs = append(inputs, c.Name)
+	}
+	keepSignalStack(func() {
+		s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, info.Outputs, opts)
+	})
+	return s, err
 }
 
 func sessionOptions(o Options) (*ort.SessionOptions, error) {
@@ -154,21 +186,43 @@ func sessionOptions(o Options) (*ort.SessionOptions, error) {
 	return opts, nil
 }
 
-// probe runs the model to learn the shapes of its outputs.
+// probe runs the model to learn the shapes of its outputs. Sizes are tried side by
+// side, because a GPU takes seconds to plan each.
 func (s *Session) probe(limit time.Duration) error {
 	first := max(int(s.info.Shape[0]), 1)
-	one, err := s.shapes(first, limit)
-	if err != nil {
-		return err
-	}
-	two := one
+	pictures := []int{first}
 	if s.info.Shape[0] == 0 {
-		if two, err = s.shapes(2, limit); err != nil {
-			if errors.Is(err, ErrSlow) {
-				return err
+		pictures = append(pictures, max(2, s.size(2).batch))
+		for _, z := range s.sized {
+			if z.batch > pictures[1] {
+				pictures = append(pictures, z.batch)
 			}
+		}
+	}
+	found, errs := make([][][]int64, len(pictures)), make([]error, len(pictures))
+	var all sync.WaitGroup
+	for i, n := range pictures {
+		if len(s.sized) == 1 { // of a session for any number: one after the other, which takes less memory
+			if found[i], errs[i] = s.shapes(n, limit); errs[i] != nil {
+				break
+			}
+			continue
+		}
+		all.Go(func() { found[i], errs[i] = s.shapes(n, limit) })
+	}
+	all.Wait()
+	if errs[0] != nil {
+		return errs[0]
+	}
+	one, two, second := found[0], found[0], 1
+	if len(pictures) > 1 {
+		two, second = found[1], pictures[1]
+		if err := errs[1]; errors.Is(err, ErrSlow) {
+			return err
+		} else if err != nil {
 			return fmt.Errorf("%w: %w", ErrSinglePicture, err)
 		}
+		s.leaveOut(pictures, errs)
 	}
 	for i, dims := range one {
 		name := s.info.Outputs[i]
@@ -177,8 +231,8 @@ func (s *Session) probe(limit time.Duration) error {
 		}
 		out := outputShape{dims: dims}
 		if !slices.Equal(dims, two[i]) {
-			if len(dims) < 1 || dims[0] != 1 || two[i][0] != 2 || !slices.Equal(dims[1:], two[i][1:]) {
-				return fmt.Errorf("%w: output %q changes from %v to %v with a second picture", ErrSinglePicture, name, dims, two[i])
+			if len(dims) < 1 || dims[0] != 1 || two[i][0] != int64(second) || !slices.Equal(dims[1:], two[i][1:]) {
+				return fmt.Errorf("%w: output %q changes from %v to %v with %d pictures", ErrSinglePicture, name, dims, two[i], second)
 			}
 			out.batched = true
 		} else if s.info.Shape[0] > 0 && len(dims) > 0 && dims[0] == s.info.Shape[0] {
@@ -189,9 +243,42 @@ func (s *Session) probe(limit time.Duration) error {
 	return nil
 }
 
+// leaveOut drops the sizes from the first on that does not run.
+func (s *Session) leaveOut(pictures []int, errs []error) {
+	bad := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+	if bad < 0 {
+		return
+	}
+	s.sized = slices.DeleteFunc(s.sized, func(z sized) bool {
+		if z.batch < pictures[bad] {
+			return false
+		}
+		_ = z.s.Destroy() // cannot fail
+		return true
+	})
+}
+
+// size is the session that runs a number of pictures, filled up to its own.
+func (s *Session) size(batch int) sized {
+	for _, z := range s.sized {
+		if z.batch == 0 || z.batch >= batch {
+			return z
+		}
+	}
+	return s.sized[len(s.sized)-1]
+}
+
+// MaxBatch is the most pictures of a call; 0 is any number.
+func (s *Session) MaxBatch() int {
+	if n := int(s.info.Shape[0]); n > 0 {
+		return n
+	}
+	return s.sized[len(s.sized)-1].batch
+}
+
 // shapes runs the model on empty pictures and returns the shapes of its outputs.
 func (s *Session) shapes(batch int, limit time.Duration) ([][]int64, error) {
-	c := &Call{s: s, batch: batch}
+	c := &Call{s: s, session: s.size(batch).s, batch: batch}
 	defer c.destroy()
 	if err := c.makeInputs(); err != nil {
 		return nil, err
@@ -232,19 +319,32 @@ func (s *Session) OutputShapes() [][]int64 {
 	return shapes
 }
 
-// Acquire returns the tensors for one call with a batch of pictures; the caller
-// fills the input, runs it, reads the outputs and releases it.
+// Acquire returns the tensors for one call with a batch of pictures, no more than
+// MaxBatch; the caller fills the input, runs it, reads the outputs and releases it.
+// Where the session is filled up, the pictures beyond the batch are earlier ones.
 func (s *Session) Acquire(batch int) (*Call, error) {
+	wanted := batch
+	if z := s.size(batch); z.batch > 0 {
+		if batch > z.batch {
+			return nil, fmt.Errorf("%d pictures are more than the %d of a call", batch, z.batch)
+		}
+		batch = z.batch
+	}
 	s.mu.Lock()
 	list := s.free[batch]
 	if n := len(list); n > 0 {
 		c := list[n-1]
 		s.free[batch] = list[:n-1]
 		s.mu.Unlock()
+		c.wanted = wanted
 		return c, nil
 	}
 	s.mu.Unlock()
-	return s.newCall(batch)
+	c, err := s.newCall(batch)
+	if err == nil {
+		c.wanted = wanted
+	}
+	return c, err
 }
 
 // Close frees the session. No call may be out.
@@ -259,7 +359,12 @@ func (s *Session) Close() error {
 			}
 		}
 		s.free = nil
-		err = s.s.Destroy()
+		for _, z := range s.sized {
+			err = errors.Join(err, z.s.Destroy())
+		}
+		if s.lanes != nil {
+			s.lanes.close()
+		}
 		s.rt.leave()
 	})
 	return err
@@ -274,6 +379,9 @@ func (c *Call) Run(ctx context.Context) error {
 		return err
 	}
 	for i, data := range c.outputs {
+		if c.s.outputs[i].batched {
+			data = data[:len(data)/c.batch*c.wanted] // not what it was filled up with
+		}
 		if !scan.Finite(data) {
 			return fmt.Errorf("%w: output %q", ErrNotFinite, c.s.info.Outputs[i])
 		}
@@ -285,11 +393,20 @@ func (c *Call) run(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	if c.s.lanes != nil {
+		var err error
+		c.s.lanes.run(func() { err = c.runHere(ctx) })
+		return err
+	}
+	return c.runHere(ctx)
+}
+
+func (c *Call) runHere(ctx context.Context) error {
 	if c.binding != nil {
 		return c.runBound()
 	}
 	if ctx.Done() == nil {
-		return describe(c.s.s.Run(c.in, c.out))
+		return describe(c.session.Run(c.in, c.out))
 	}
 	if c.options == nil {
 		var err error
@@ -302,7 +419,7 @@ func (c *Call) run(ctx context.Context) error {
 		_ = c.options.Terminate() // cannot fail
 		close(told)
 	})
-	err := c.s.s.RunWithOptions(c.in, c.out, c.options)
+	err := c.session.RunWithOptions(c.in, c.out, c.options)
 	if !stop() {
 		<-told
 		_ = c.options.UnsetTerminate() // cannot fail

@@ -18,10 +18,12 @@ const Auto = "auto"
 type Choice struct {
 	// Order are the providers wanted, the first that works is used. The CPU is
 	// always the last resort, listed or not. Empty is automatic.
-	Order   []ort.Provider
-	Device  int    // number of the GPU
-	Callers int    // calls that will run at the same time; 0 means 1
-	Engines string // folder in which TensorRT keeps what it has compiled; "" keeps nothing
+	Order  []ort.Provider
+	Device int // number of the GPU
+	// MaxBatch bounds the pictures of a call on a GPU; 0 is the model package's own bound.
+	MaxBatch int
+	Callers  int    // calls that will run at the same time; 0 means 1
+	Engines  string // folder in which TensorRT keeps what it has compiled; "" keeps nothing
 	// Compile lets an automatic choice take TensorRT, which compiles a new model for
 	// minutes.
 	Compile bool

@@ -31,6 +31,9 @@ func OpenOn(rt *ort.Runtime, data func() ([]byte, error), o model.Options, c Cho
 		}
 		at := o
 		at.Session.Provider, at.Session.Device = p, c.Device
+		if p.GPU() && at.MaxBatch == 0 {
+			at.MaxBatch = c.MaxBatch
+		}
 		at.Session.Callers, at.Session.Engines = c.Callers, c.Engines
 		return model.Open(rt, file, at)
 	}

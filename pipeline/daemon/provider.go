@@ -24,7 +24,7 @@ func (c DetectConfig) Providers(data string, workers int) (provider.Choice, erro
 	if err != nil {
 		return provider.Choice{}, err
 	}
-	choice := provider.Choice{Order: order, Device: c.Device, Callers: workers, Engines: c.Engines, Compile: c.Engines != ""}
+	choice := provider.Choice{Order: order, Device: c.Device, MaxBatch: c.MaxBatch, Callers: workers, Engines: c.Engines, Compile: c.Engines != ""}
 	if choice.Engines == "" {
 		choice.Engines = filepath.Join(data, "engines")
 	}

@@ -134,7 +134,7 @@ func (d *doctor) wayOut(p ort.Provider, reason string) string {
 	case p == ort.OpenVINO:
 		return "run make gpu PROVIDER=openvino and set runtime.library to the file that it names"
 	case strings.Contains(reason, "driver version is insufficient") || strings.Contains(reason, "no CUDA-capable device"):
-		return "install NVIDIA's driver, 525 or later; in a container, start it with --gpus all"
+		return "install NVIDIA's driver, 580 or later (525 with make gpu PROVIDER=cuda12); in a container, start it with --gpus all"
 	case strings.Contains(reason, "libnvinfer") || strings.Contains(reason, "libnvonnxparser"):
 		return "put TensorRT 10 beside " + filepath.Base(d.cfg.Library) + " or where the loader finds it; docs/providers.md"
 	default:
