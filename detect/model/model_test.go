@@ -14,6 +14,7 @@ import (
 	"detectd/detect/detecttest"
 	"detectd/detect/model"
 	"detectd/detect/onnx"
+	"detectd/detect/ort"
 	"detectd/pipeline/frame"
 )
 
