@@ -2,7 +2,8 @@
 # Fetches an ONNX Runtime that knows other execution providers than the CPU, from
 # PyPI, and prints the file for runtime.library in config.yaml.
 #
-#   gpu.sh cuda       build/onnxruntime-gpu: CUDA and TensorRT (2.6 GB unpacked)
+#   gpu.sh cuda       build/onnxruntime-gpu: CUDA 13 and TensorRT, driver 580 or later
+#   gpu.sh cuda12     the same of CUDA 12, in build/onnxruntime-cuda12, driver 525 or later
 #   gpu.sh openvino   build/onnxruntime-openvino: Intel's OpenVINO (0.2 GB)
 #
 # The wheels are checked against pinned digests and only unpacked. Ends with 3 when
@@ -12,9 +13,10 @@ cd "$(dirname "$0")/../.."
 
 case ${1:-} in
 cuda) folder=build/onnxruntime-gpu ;;
+cuda12) folder=build/onnxruntime-cuda12 ;;
 openvino) folder=build/onnxruntime-openvino ;;
 *)
-    echo "usage: gpu.sh cuda|openvino" >&2
+    echo "usage: gpu.sh cuda|cuda12|openvino" >&2
     exit 2
     ;;
 esac
