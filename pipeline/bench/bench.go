@@ -68,6 +68,8 @@ func figures() []figure {
 		{"C7", (*lab).overload},
 		{"C8", (*lab).static},
 		{"C9", (*lab).idle},
+		{"G2", (*lab).gpuPool},
+		{"G4", (*lab).gpuStreams},
 		{"capacity", (*lab).capacity},
 	}
 }

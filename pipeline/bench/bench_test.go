@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/stretchr/testify/require"
 
+	"detectd/detect/ort"
 	"detectd/pipeline/bench/floor"
 	"detectd/pipeline/bench/proc"
 	"detectd/pipeline/simulate"
@@ -279,4 +281,24 @@ func TestFigureGivenUp(t *testing.T) {
 	require.Nil(t, byID["C6"].Value)
 	require.Contains(t, l.answer.Sentence, "does not run")
 	require.True(t, l.failed["C6"])
+}
+
+// TestNoGPU has the figures of a GPU say why they are missing, and settings that name
+// the library and what a model is to run on.
+func TestNoGPU(t *testing.T) {
+	library, err := ort.FindLibrary("")
+	require.NoError(t, err)
+	model := filepath.Join(filepath.Dir(filepath.Dir(library)), "share", "default.onnx")
+	l := &lab{cfg: Config{Library: library, Model: model}, samples: map[string][]float64{}, missing: map[string]string{}, notes: map[string]string{}}
+	require.NoError(t, l.gpuPool(t.Context(), 0))
+	require.NoError(t, l.gpuStreams(t.Context(), 0))
+	require.Empty(t, l.samples)
+	for _, id := range []string{"G2", "G4"} {
+		require.Contains(t, l.missing[id], "no GPU that this ONNX Runtime can use")
+	}
+	for provider, line := range map[string]string{"": "provider: cpu\n", "cuda": "provider: cuda\n"} {
+		text := setup{hz: 5, provider: provider}.settings("/a b/libonnxruntime.so")
+		require.Contains(t, text, line)
+		require.Contains(t, text, `library: "/a b/libonnxruntime.so"`)
+	}
 }

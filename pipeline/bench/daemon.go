@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"detectd/detect/ort"
 	"detectd/pipeline/bench/proc"
 )
 
@@ -27,13 +28,15 @@ type setup struct {
 	cameras int
 	fps     float64 // of the cameras, instead of the video's own; 0 keeps that
 	hz      float64 // detections per second and camera
-	idle    string  // detect.idle; "" is off, so that all cameras are decoded and detected as asked
-	later   int     // cameras of these that the daemon does not know yet at its start
-	cores   int     // that the daemon may use; 0: all
-	seed    int     // of the moments at which the cameras start
-	warm    time.Duration
-	measure time.Duration
-	during  func(r *running) error // called while it is measured, instead of waiting; may be nil
+	// provider is detect.provider; "" is the CPU, which the floors are measured on.
+	provider string
+	idle     string // detect.idle; "" is off, so that all cameras are decoded and detected as asked
+	later    int    // cameras of these that the daemon does not know yet at its start
+	cores    int    // that the daemon may use; 0: all
+	seed     int    // of the moments at which the cameras start
+	warm     time.Duration
+	measure  time.Duration
+	during   func(r *running) error // called while it is measured, instead of waiting; may be nil
 }
 
 // work is what one camera had done for it.
@@ -108,7 +111,7 @@ func (l *lab) with(ctx context.Context, s setup, use func(ctx context.Context, r
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	settings := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(settings, []byte(s.settings()), 0o600); err != nil {
+	if err := os.WriteFile(settings, []byte(s.settings(l.cfg.Library)), 0o600); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
 	known := len(urls) - s.later
@@ -127,8 +130,9 @@ func (l *lab) with(ctx context.Context, s setup, use func(ctx context.Context, r
 }
 
 // settings is the settings file of a setup.
-func (s setup) settings() string {
-	text := "log:\n  level: warn\ndetect:\n  fps: " + strconv.FormatFloat(s.hz, 'f', 3, 64) + "\n"
+func (s setup) settings(library string) string {
+	text := "log:\n  level: warn\nruntime:\n  library: " + strconv.Quote(library) + "\n"
+	text += "detect:\n  provider: " + cmp.Or(s.provider, string(ort.CPU)) + "\n  fps: " + strconv.FormatFloat(s.hz, 'f', 3, 64) + "\n"
 	return text + "  idle: \"" + cmp.Or(s.idle, "off") + "\"\n"
 }
 
@@ -147,7 +151,7 @@ func cameras(ctx context.Context, s setup) (urls []string, stop func(), err erro
 	}
 	rng := rand.New(rand.NewPCG(uint64(s.seed), 1)) //nolint:gosec // moments, not secrets
 	for range s.cameras {
-		if err := pause(ctx, time.Duration(rng.Int64N(int64(spread)))); err != nil {
+		if err := pause(ctx, time.Duration(rng.Int64N(int64(min(spread, longest/time.Duration(s.cameras)))))); err != nil {
 			return nil, stop, err
 		}
 		c, err := proc.Start(ctx, -s.cores, append(args, s.video.path)...) // a camera takes nothing of the daemon's
@@ -169,6 +173,9 @@ func cameras(ctx context.Context, s setup) (urls []string, stop func(), err erro
 // spread is the time within which a camera starts after the one before: the
 // period of detections, so that neither frames nor detections coincide.
 const spread = 200 * time.Millisecond
+
+// longest is about how long it may take to start all cameras, however many.
+const longest = 8 * time.Second
 
 // patience is how long cameras may take to give their first picture.
 const patience = 30 * time.Second

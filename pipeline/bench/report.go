@@ -108,6 +108,14 @@ func kinds() []kind {
 		{"C9.video", "the given video, idle", "", "", 0},
 		{"C9.recall", "events that began while idle and were found", "share", least, 0.99},
 		{"C9.start", "of these, those whose first picture was decoded", "share", least, 0.99},
+		{"G2", "GPU: inference pool against the fastest bare CUDA loop", "", least, 0.90},
+		{"G2.bare", "GPU: bare ONNX Runtime loop with CUDA", "1/s", "", 0},
+		{"G2.pool", "GPU: inference pool, picture to boxes", "1/s", "", 0},
+		{"G2.cpu", "GPU: CPU of the pool per picture", "ms", "", 0},
+		{"G3", "GPU: CPU of the daemon per decoded frame", "ms", most, 0.25},
+		{"G4", "GPU: cameras with p95 within 100 ms and no drop", "", "", 0},
+		{"G4.p95", "arrival of a frame to its result, 95th percentile", "ms", "", 0},
+		{"G4.cores", "CPU of the daemon", "cores", "", 0},
 	}
 }
 

@@ -19,10 +19,11 @@ type benchCommand struct {
 	Video   string        `arg:"" optional:"" type:"existingfile" help:"Video that the simulated cameras show (default: a painted street, 1080p30 H.264 of 4 Mb/s)."`
 	Cameras int           `default:"4" placeholder:"N" help:"Simulated cameras where a figure does not say how many (${default})."`
 	Hz      float64       `name:"hz" default:"5" placeholder:"N" help:"Detections per second and camera (${default})."`
-	Only    []string      `placeholder:"LIST" help:"Only these, with commas: C1 to C9, capacity."`
+	Only    []string      `placeholder:"LIST" help:"Only these, with commas: C1 to C9, G2, G4, capacity."`
 	Rounds  int           `placeholder:"N" help:"Floors, peer and daemon take turns this often (default: 5, short 1)."`
 	Measure time.Duration `placeholder:"D" help:"How long each run is measured (default: 20s, short 5s)."`
 	Memory  time.Duration `placeholder:"D" help:"How long the memory of an overloaded daemon is watched (default: 5m, short 15s)."`
+	Library string        `type:"existingfile" placeholder:"FILE" help:"Another libonnxruntime, such as that of make gpu: for G2 to G4."`
 	Short   bool          `help:"A few minutes instead of most of an hour; the figures are rough."`
 	JSON    bool          `name:"json" help:"Print JSON."`
 }
@@ -33,7 +34,8 @@ func (benchCommand) Help() string {
 decoding loop (F1), a bare inference loop (F2) and the way most systems are built (an
 ffmpeg process per camera, OpenCV, ONNX Runtime as it comes), and prints the ratios
 C1 to C9 that docs/performance.md explains, each with its bar, and how many such cameras
-this machine can carry and why not more. A missed bar is a FAIL in the table, not an
+this machine can carry and why not more. G2 to G4 are the same of an NVIDIA GPU, where
+--library has CUDA; elsewhere the table says why they were not measured. A missed bar is a FAIL in the table, not an
 error. Keep the machine idle meanwhile. Video that is not H.264, H.265 or MJPEG is
 converted by the simulator, so give H.264 for fair floors.`
 }
@@ -80,7 +82,7 @@ func (c benchCommand) Run(ctx context.Context, e *env) error {
 	}
 	decode.Quiet()
 	cfg.Version = e.version
-	if cfg.Library, err = ort.FindLibrary(""); err != nil {
+	if cfg.Library, err = ort.FindLibrary(c.Library); err != nil {
 		return err
 	}
 	if cfg.Model, err = daemon.DefaultModelFile(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -94,4 +95,35 @@ func TestReadFrames(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, f.List, 30)
 	f.Close()
+}
+
+// TestFed has the pool of a GPU answer for all streams, on the CPU.
+func TestFed(t *testing.T) {
+	m := openModel(t)
+	got, sizes, err := m.Fed(t.Context(), video(t), Fed{Streams: 3, Duration: 200 * time.Millisecond})
+	require.NoError(t, err)
+	require.Positive(t, got.PerSecond)
+	require.Positive(t, sizes[1])
+	_, _, err = m.Fed(t.Context(), filepath.Join(t.TempDir(), "none.mp4"), Fed{Streams: 1})
+	require.ErrorContains(t, err, "none.mp4")
+}
+
+// TestLoopWithoutGPU is what a library without CUDA says.
+func TestLoopWithoutGPU(t *testing.T) {
+	m := openModel(t)
+	require.NoError(t, m.Starts(t.Context(), ort.CPU))
+	_, err := m.GPU(t.Context(), Loop{Batch: 1, Callers: 1}, time.Second)
+	require.ErrorIs(t, err, ort.ErrNotBuiltIn)
+}
+
+// TestCallsInTime make no call after their time, and end with the first error.
+func TestCallsInTime(t *testing.T) {
+	n := 0
+	took, err := until([]func() error{func() error { n++; return nil }}, time.Now())
+	require.NoError(t, err)
+	require.Empty(t, took)
+	require.Zero(t, n)
+	_, err = until([]func() error{func() error { n++; return ort.ErrRun }}, time.Now().Add(time.Hour))
+	require.ErrorIs(t, err, ort.ErrRun)
+	require.Equal(t, 1, n)
 }

@@ -138,24 +138,29 @@ func timed(work func() ([]time.Duration, error)) (i Inferring, err error) {
 type Session struct {
 	session *bare.DynamicAdvancedSession
 	shape   bare.Shape
-	outputs int
+	input   string
+	names   []string // of the outputs
 }
 
 // NewSession loads a model that takes one picture. Options nil are the defaults of
 // ONNX Runtime.
 func NewSession(data []byte, c detect.Contract, opts *bare.SessionOptions) (*Session, error) {
+	return newSession(data, c, 1, opts)
+}
+
+// newSession is NewSession for calls with several pictures.
+func newSession(data []byte, c detect.Contract, pictures int, opts *bare.SessionOptions) (*Session, error) {
 	in := c.Input
-	s := &Session{shape: bare.NewShape(1, 3, int64(in.Height), int64(in.Width))}
+	s := &Session{input: in.Name, shape: bare.NewShape(int64(pictures), 3, int64(in.Height), int64(in.Width))}
 	if in.Layout == detect.NHWC {
-		s.shape = bare.NewShape(1, int64(in.Height), int64(in.Width), 3)
+		s.shape = bare.NewShape(int64(pictures), int64(in.Height), int64(in.Width), 3)
 	}
 	if t := in.ElementType(); t != detect.Float32 {
 		return nil, fmt.Errorf("load model: the floor feeds 32-bit floats, and the model takes %s", t)
 	}
-	names := slices.Sorted(maps.Values(c.Outputs))
-	s.outputs = len(names)
+	s.names = slices.Sorted(maps.Values(c.Outputs))
 	var err error
-	if s.session, err = bare.NewDynamicAdvancedSessionWithONNXData(data, []string{in.Name}, names, opts); err != nil {
+	if s.session, err = bare.NewDynamicAdvancedSessionWithONNXData(data, []string{in.Name}, s.names, opts); err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
 	return s, nil
@@ -181,7 +186,7 @@ func (s *Session) NewCall() (*Call, error) {
 	for k := range pixels {
 		pixels[k] = float32(k%256) / 256 // no zeros, which some kernels are faster with
 	}
-	c := &Call{s: s, input: input, outputs: make([]bare.Value, s.outputs)}
+	c := &Call{s: s, input: input, outputs: make([]bare.Value, len(s.names))}
 	if err := c.Run(); err != nil {
 		return nil, errors.Join(err, input.Destroy())
 	}
