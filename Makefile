@@ -77,8 +77,12 @@ build/share/default.onnx: build/tfjs/model.json $(converter_sources) | bin/detec
 
 PROVIDER ?= cuda
 .PHONY: gpu
-gpu: ## fetch an ONNX Runtime for NVIDIA GPUs (PROVIDER=openvino: for Intel's OpenVINO)
+gpu: ## fetch an ONNX Runtime for NVIDIA GPUs (PROVIDER=cuda12: for drivers before 580; PROVIDER=openvino: for Intel's OpenVINO)
 	@$(setup)/gpu.sh $(PROVIDER)
+
+.PHONY: bundle
+bundle: build ## put detectd and its libraries into build/bundle/detectd, for another distribution
+	@packaging/bundle.sh
 
 .PHONY: run
 run: build ## build and start it with ./data (ARGS="--listen 127.0.0.1:9000")
