@@ -40,7 +40,8 @@ func (detectCommand) Help() string {
 box is in pixels of the source, from its top left corner; class_id counts the
 model's labels from 0; pts is in seconds. On a terminal, a short text instead.
 An input that cannot be read is told on standard error, the others go on, and
-the exit code is 1.`
+the exit code is 1. Of a video that was cut off, what is there is looked at, which
+standard error says; the exit code is 0 when there is a picture in it.`
 }
 
 // line is one printed frame.
@@ -157,8 +158,10 @@ func (r *detectRun) one(ctx context.Context, input, name string) (err error) {
 		err = errors.Join(err, save.close(err == nil))
 	}()
 	source := masked(input)
+	shown := 0
 	show := func(f offline.Frame) error {
 		bar.step()
+		shown++
 		if f.Detected {
 			if err := r.print(newLine(source, f)); err != nil {
 				return err
@@ -169,9 +172,14 @@ func (r *detectRun) one(ctx context.Context, input, name string) (err error) {
 	if offline.IsURL(input) && !strings.HasPrefix(input, "file://") {
 		return r.stream(ctx, input, show)
 	}
-	return offline.File(ctx, offline.Config{
-		Path: strings.TrimPrefix(input, "file://"), Every: r.Every, All: r.Save != "",
-	}, r.detector, r.opts, &r.pool, show)
+	path := strings.TrimPrefix(input, "file://")
+	err = offline.File(ctx, offline.Config{Path: path, Every: r.Every, All: r.Save != ""}, r.detector, r.opts, &r.pool, show)
+	if missing := offline.Missing(path); missing > 0 && shown > 0 && err == nil {
+		fmt.Fprintf(r.env.stderr, "detectd: %s: the file ends early, %d bytes of it are missing; %d pictures of it were looked at\n", source, missing, shown)
+	} else if missing > 0 && err != nil {
+		return fmt.Errorf("%w; the file ends early, %d bytes of it are missing", err, missing)
+	}
+	return err
 }
 
 func (r *detectRun) stream(ctx context.Context, input string, show func(offline.Frame) error) error {

@@ -7,6 +7,7 @@ import (
 	"detectd/pipeline"
 	"detectd/pipeline/decode"
 	"detectd/pipeline/frame"
+	"detectd/pipeline/source/file"
 	"detectd/render/pixel"
 )
 
@@ -87,3 +88,13 @@ func (e sourceError) Error() string { return e.err.Reason }
 
 // Unwrap returns the source's error.
 func (e sourceError) Unwrap() error { return e.err }
+
+// Missing tells how many bytes a video lacks at least, as it was cut off; 0 where that
+// cannot be told.
+func Missing(path string) int64 {
+	missing, err := file.Short(path)
+	if err != nil {
+		return 0
+	}
+	return missing
+}

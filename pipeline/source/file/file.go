@@ -9,6 +9,7 @@ package file
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -68,6 +69,9 @@ func (s *Source) Run(ctx context.Context, sink pipeline.Sink) error {
 			continue // a file that is damaged at its end loops up to there
 		case err != nil:
 			return err
+		}
+		if missing, err := Short(s.cfg.Path); err == nil && missing > 0 {
+			return fail(pipeline.StateEnded, fmt.Sprintf("the file was played to its end, which comes early: %d bytes of it are missing", missing), nil)
 		}
 		return fail(pipeline.StateEnded, "the file was played to its end", nil)
 	}
