@@ -183,8 +183,8 @@ func (d *deck) attach(cc *astiav.CodecContext) error {
 	return nil
 }
 
-// flush makes a codec forget what it holds: on a card that is far cheaper than opening
-// it anew.
+// flush makes a codec forget what it holds. H.265 keeps what it has on the card; H.264
+// gives it back and takes it anew with the next unit, in libav 5.1.
 func flush(cc *astiav.CodecContext) { C.avcodec_flush_buffers(codecOf(cc)) }
 
 // errCropped is for pictures that a player cuts at the left or the top, which libav
