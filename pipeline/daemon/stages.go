@@ -89,7 +89,13 @@ func (d *Daemon) openStages(context.Context) (err error) {
 
 // gate decides for a camera what it is spared while nothing moves; nil: nothing.
 func (d *Daemon) gate(c store.Camera) *activity.Gate {
-	switch cmp.Or(c.Idle, d.cfg.Detect.Idle) {
+	usual := d.cfg.Detect.Idle
+	if d.card != nil && usual == store.IdleAuto {
+		// A card decodes for next to nothing, and looks at single pictures cost it more
+		// than that: libav sets its H.264 decoder up anew for each.
+		usual = store.IdleDecode
+	}
+	switch cmp.Or(c.Idle, usual) {
 	case store.IdleOff:
 		return nil
 	case store.IdleDecode:
