@@ -28,7 +28,7 @@ func read(model []byte) (*graph, error) {
 		case "If", "Loop", "Scan", "SequenceMap":
 			return nil, unsuitable("it branches or loops (%s %q)", n.Op, n.Name)
 		case "QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear":
-			return nil, unsuitable("it is quantized already (%s %q)", n.Op, n.Name)
+			return nil, unsuitable("it is quantized already (%s %q): start from the version with 32-bit floats", n.Op, n.Name)
 		}
 	}
 	for _, t := range b.Tensors {

@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
+	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"detectd/detect"
 	"detectd/detect/eval"
@@ -49,8 +53,9 @@ with; both halves have to keep to --max-loss.`
 
 // quantized is what the command prints as JSON.
 type quantized struct {
-	Model       string  `json:"model"`  // NAME@VERSION that was added, "" for none
-	Parent      string  `json:"parent"` // NAME@VERSION
+	Model       string  `json:"model"`   // NAME@VERSION
+	Existed     bool    `json:"existed"` // before: the same command made it already
+	Parent      string  `json:"parent"`  // NAME@VERSION
 	Method      string  `json:"method"`
 	Truth       string  `json:"truth"`    // annotations or agreement
 	Images      int     `json:"images"`   // that judged
@@ -69,7 +74,7 @@ type quantized struct {
 // Run makes a variant, checks it, and adds it.
 func (c modelsQuantizeCommand) Run(ctx context.Context, e *env, parent *modelsCommand) error {
 	ref, err := detect.ParseRef(c.Model)
-	if err == nil && (c.MaxLoss < 0 || c.Pictures < 1) {
+	if err == nil && (c.MaxLoss < 0 || math.IsNaN(c.MaxLoss) || c.Pictures < 1) {
 		err = errors.New("--max-loss is 0 or more, --pictures 1 or more")
 	}
 	if err != nil {
@@ -91,20 +96,32 @@ func (c modelsQuantizeCommand) Run(ctx context.Context, e *env, parent *modelsCo
 		}
 		q.out.Parent, q.out.ParentBytes = fmt.Sprintf("%s@%d", v.Model, v.Version), len(data)
 		child, err := q.make(ctx, v)
+		if errors.Is(err, quantize.ErrUnsuitable) {
+			return fmt.Errorf("%s: %w%s", q.out.Parent, err, origin(v))
+		}
 		if err != nil {
 			return err
 		}
 		added, err := b.Add(ctx, registry.New{
 			Name: v.Model, Licence: v.Licence, Source: q.out.Method + " of " + q.out.Parent,
 		}, strings.NewReader(string(child)))
-		if errors.Is(err, store.ErrExists) {
-			fmt.Fprintf(e.stderr, "detectd: this is %s@%d already\n", added.Model, added.Version)
-		} else if err != nil {
+		q.out.Existed = errors.Is(err, store.ErrExists)
+		if err != nil && !q.out.Existed {
 			return err
 		}
 		q.out.Model = fmt.Sprintf("%s@%d", added.Model, added.Version)
 		return q.print()
 	})
+}
+
+// origin names the version that a smaller one was made from, which whoever named
+// no version most likely means; "" for others.
+func origin(v store.ModelVersion) string {
+	var l detect.Lineage
+	if len(v.Lineage) == 0 || json.Unmarshal(v.Lineage, &l) != nil || l.Parent == "" {
+		return ""
+	}
+	return ", " + l.Parent
 }
 
 // quantizer is a run of the command.
@@ -268,11 +285,18 @@ func (q *quantizer) print() error {
 	if o.HeldOut {
 		apart = " held out"
 	}
-	_, err := fmt.Fprintf(q.env.stdout, "added %s: %s of %s\n"+
-		"  AP %.3f, before %.3f: %.2f points lost, %s, %d pictures%s\n"+
+	head, change := "added "+o.Model, fmt.Sprintf("%.2f points lost", o.Loss)
+	if o.Existed {
+		head = "nothing to add, this is " + o.Model + " already"
+	}
+	if o.Loss < 0 {
+		change = fmt.Sprintf("%.2f points gained", -o.Loss)
+	}
+	_, err := fmt.Fprintf(q.env.stdout, "%s: %s of %s\n"+
+		"  AP %.3f, before %.3f: %s, %s, %d pictures%s\n"+
 		"  size %.1f MB, before %.1f MB\n"+
 		"  time %.1f ms of CPU a picture, before %.1f ms: x%.2f\n",
-		o.Model, o.Method, o.Parent, o.AP, o.ParentAP, o.Loss, truth, o.Images, apart,
+		head, o.Method, o.Parent, o.AP, o.ParentAP, change, truth, o.Images, apart,
 		float64(o.Bytes)/1e6, float64(o.ParentBytes)/1e6, o.MS, o.ParentMS, o.Speed)
 	if o.Speed > 1 {
 		fmt.Fprintf(q.env.stderr, "detectd: warning: %s is slower than %s on this machine's CPU (x%.2f): run it where the hardware computes with %s\n",
@@ -295,20 +319,27 @@ func spread(list []string, n int) []string {
 
 // pictureFiles lists the pictures of a folder by name.
 func pictureFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("--images %s: there is no such folder", dir)
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, fmt.Errorf("--images %s: this is not a folder", dir)
+	case err != nil:
+		return nil, fmt.Errorf("--images: %w", err)
+	}
 	var files []string
-	for _, pattern := range [...]string{"*.jpg", "*.jpeg", "*.png", "*.webp", "*.bmp"} {
-		for _, p := range [...]string{pattern, strings.ToUpper(pattern)} {
-			found, err := filepath.Glob(filepath.Join(escapeGlob(dir), p))
-			if err != nil {
-				return nil, fmt.Errorf("list %s: %w", dir, err)
+	for _, entry := range entries {
+		switch strings.ToLower(filepath.Ext(entry.Name())) {
+		case ".jpg", ".jpeg", ".png", ".webp", ".bmp":
+			if !entry.IsDir() {
+				files = append(files, filepath.Join(dir, entry.Name()))
 			}
-			files = append(files, found...)
 		}
 	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("%s: there is no picture in this folder (JPEG, PNG, WebP or BMP)", dir)
 	}
-	slices.Sort(files)
 	return files, nil
 }
 

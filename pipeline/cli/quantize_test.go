@@ -60,6 +60,7 @@ func TestQuantize(t *testing.T) {
 	var got quantized
 	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
 	require.Equal(t, "default@2", got.Model)
+	require.False(t, got.Existed)
 	require.Equal(t, "default@1", got.Parent)
 	require.Equal(t, agreement, got.Truth)
 	require.Equal(t, 4, got.Images)
@@ -78,6 +79,9 @@ func TestQuantize(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "added default@3: fp16 of default@1\n")
 	require.Contains(t, stdout, "agreement, not accuracy")
+	code, stdout, stderr = command(t, "models", "--data", data, "quantize", "default@1", "--images", pictures, "--to", "fp16", "--max-loss", "50")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "nothing to add, this is default@3 already: fp16 of default@1\n")
 
 	code, stdout, stderr = command(t, "models", "--data", data, "quantize", "default@1", "--images", pictures,
 		"--to", "int8", "--calibration", "mse", "--max-loss", "100", "--held-out", "--json")
@@ -99,7 +103,8 @@ func TestQuantize(t *testing.T) {
 
 	code, _, stderr = command(t, "models", "--data", data, "quantize", "default@2", "--images", pictures, "--to", "fp16")
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "it is quantized already")
+	require.Contains(t, stderr, "default@2: the model cannot be quantized: it is quantized already (")
+	require.Contains(t, stderr, "start from the version with 32-bit floats, default@1\n")
 	code, _, stderr = command(t, "models", "--data", data, "quantize", "default@1", "--images", t.TempDir(), "--to", "fp16")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "no picture in this folder")

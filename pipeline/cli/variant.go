@@ -1,10 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -103,7 +103,7 @@ func (q *quantizer) precision(ctx context.Context, d detect.Detector, on *eval.D
 	}
 	ap := run.evaluator.Summary().Figures()[0]
 	if ap < 0 {
-		return 0, errors.New("the annotations hold no object of a class that the model knows")
+		return 0, fmt.Errorf("%s: the annotations hold no object of a class that %s knows", cmp.Or(q.Annotations, q.Images), q.out.Parent)
 	}
 	return ap, nil
 }
