@@ -101,7 +101,7 @@ func openFolderBook(ctx context.Context, e *env, c *modelsCommand) (b *folderBoo
 	b.Registry = registry.Open(b.runtime, b.records, b.blobs)
 	b.Isolate(e.trial(""))
 	b.CheckWith(daemon.ModelCheck)
-	return b, daemon.AddDefaultModel(ctx, b.Registry)
+	return b, daemon.AddDefaultModel(ctx, b.Registry, log)
 }
 
 // List implements modelBook.

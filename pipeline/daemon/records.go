@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"syscall"
 
@@ -49,12 +50,7 @@ func (d *Daemon) openRecords(ctx context.Context) error {
 // addDefaultModel registers the model that came with the program, and makes sure
 // that the one the settings name exists.
 func (d *Daemon) addDefaultModel(ctx context.Context) error {
-	err := AddDefaultModel(ctx, d.registry)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) { // detection goes on with what is there
-		d.log.Warn("the model that came with detectd is not looked at: the disk is full", "error", err)
-		err = nil
-	}
-	if err != nil {
+	if err := AddDefaultModel(ctx, d.registry, d.log); err != nil {
 		return err
 	}
 	if _, err := d.records.ModelVersion(ctx, d.cfg.Detect.Model, 0); err != nil {
@@ -64,8 +60,9 @@ func (d *Daemon) addDefaultModel(ctx context.Context) error {
 }
 
 // AddDefaultModel registers the model that came with the program, also when an
-// update brought another one.
-func AddDefaultModel(ctx context.Context, r *registry.Registry) error {
+// update brought another one. A full disk is told to log and is no error: detection
+// goes on with what is there, and models can still be listed and removed.
+func AddDefaultModel(ctx context.Context, r *registry.Registry, log *slog.Logger) error {
 	path, err := findShare(defaultModel)
 	if err != nil {
 		return fmt.Errorf("default model: %w", err)
@@ -78,7 +75,10 @@ func AddDefaultModel(ctx context.Context, r *registry.Registry) error {
 	_, err = r.Add(ctx, registry.New{
 		Name: "default", Description: defaultDescription, Licence: defaultLicence, Source: defaultSource,
 	}, file)
-	if err != nil && !errors.Is(err, store.ErrExists) {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		log.Warn("the model that came with detectd is not looked at: the disk is full", "error", err)
+	case err != nil && !errors.Is(err, store.ErrExists):
 		return fmt.Errorf("default model %s: %w", path, err)
 	}
 	return nil
