@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"detectd/detect"
 	"detectd/detect/model"
@@ -90,7 +91,9 @@ func openFolderBook(ctx context.Context, e *env, c *modelsCommand) (b *folderBoo
 	if err != nil {
 		return b, errors.Join(err, files.Close())
 	}
-	b.blobs = garbage.New(garbage.Config{}, files, b.records, log)
+	// A command adds one file after the other and ends before any sweep: what it
+	// refuses goes at once.
+	b.blobs = garbage.New(garbage.Config{Lease: time.Nanosecond}, files, b.records, log)
 	library, err := ort.FindLibrary("")
 	if err != nil {
 		return b, err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -34,4 +35,19 @@ func TestModelsOnFullDisk(t *testing.T) {
 	require.Equal(t, before, filesOf(t, data))
 	code, stdout, stderr = command(t, "check", "--data", data, "--level", "hash")
 	require.Zero(t, code, stdout, stderr)
+}
+
+// TestRefusedModelLeavesNothing: its file has been stored by then.
+func TestRefusedModelLeavesNothing(t *testing.T) {
+	defaultBeside(t)
+	dir := t.TempDir()
+	data, text := filepath.Join(dir, "data"), filepath.Join(dir, "text.onnx")
+	require.NoError(t, os.WriteFile(text, []byte("hello"), 0o600))
+	code, _, stderr := command(t, "models", "--data", data, "list")
+	require.Zero(t, code, stderr)
+	before := filesOf(t, data)
+	code, _, stderr = command(t, "models", "--data", data, "add", text)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, text)
+	require.Equal(t, before, filesOf(t, data))
 }
