@@ -21,5 +21,37 @@ __attribute__((constructor)) static void arenas(int argc, char **argv) {
 	mallopt(M_ARENA_MAX, processors < 2 ? 2 : processors > 4 ? 4 : (int)processors);
 #endif
 }
+
+static void trim(void) {
+#ifdef M_ARENA_MAX
+	malloc_trim(0);
+#endif
+}
 */
 import "C"
+
+import (
+	"context"
+	"time"
+)
+
+// trimEvery is how often the C library is asked for what it does not use. It takes a
+// millisecond or two.
+const trimEvery = time.Minute
+
+// giveBack gives the memory that cameras left behind in the arenas back to the system:
+// of itself the C library returns only what lies at their ends.
+func (d *Daemon) giveBack(ctx context.Context) error {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			trim()
+		}
+	}
+}
+
+func trim() { C.trim() }

@@ -247,6 +247,7 @@ func (d *Daemon) start(ctx context.Context, sinks, engines, edges *layer, servin
 	sinks.run("series space", d.pauses("series", d.series))
 	sinks.run("work space", d.pauses("work queues", d.bus))
 	sinks.run("latency", d.measureLatency)
+	sinks.run("memory", d.giveBack)
 	sinks.run("ledger", d.ledger.Run)
 	sinks.run("promotions", d.promotions.Run)
 	if err := errors.Join(waitReady(ctx, d.report.Ready()), waitReady(ctx, d.journal.Ready()), waitReady(ctx, d.zones.Ready()), waitReady(ctx, d.promotions.Ready())); err != nil {
