@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,29 +62,19 @@ func bareLoop(ctx context.Context, path string, device int, count func()) error 
 		}
 	}()
 	for ctx.Err() == nil {
-		err := readPackets(ctx, path, packet, func(s *astiav.Stream) error {
+		err := onePass(ctx, path, packet, func(s *astiav.Stream) error {
 			if decoder == nil {
-				if decoder, err = bareDecoder(s, card); err != nil {
+				if decoder, err = openDecoder(s, path, func(c *astiav.CodecContext) { useCard(c, card) }); err != nil {
 					return err
 				}
 			}
-			if err := decoder.SendPacket(packet); err != nil {
-				return fmt.Errorf("decode %s: %w", path, err)
-			}
-			for {
-				err := decoder.ReceiveFrame(picture)
-				if errors.Is(err, astiav.ErrEagain) {
-					return nil
-				}
-				if err != nil {
-					return fmt.Errorf("decode %s: %w", path, err)
-				}
+			return feed(decoder, packet, picture, path, func() error {
 				if picture.PixelFormat() != astiav.PixelFormatCuda {
 					return fmt.Errorf("decode %s: the card does not take it", path)
 				}
-				picture.Unref()
 				count()
-			}
+				return nil
+			})
 		})
 		if err != nil {
 			return err
@@ -92,66 +83,30 @@ func bareLoop(ctx context.Context, path string, device int, count func()) error 
 	return nil
 }
 
-// bareDecoder opens a decoder that uses the card.
-func bareDecoder(s *astiav.Stream, card *astiav.HardwareDeviceContext) (*astiav.CodecContext, error) {
-	codec := astiav.FindDecoder(s.CodecParameters().CodecID())
-	if codec == nil {
-		return nil, errors.New("no decoder for the video")
-	}
-	decoder := astiav.AllocCodecContext(codec)
-	decoder.SetThreadCount(1)
-	err := s.CodecParameters().ToCodecContext(decoder)
-	if err == nil {
-		decoder.SetHardwareDeviceContext(card)
-		decoder.SetPixelFormatCallback(func(offers []astiav.PixelFormat) astiav.PixelFormat {
-			for _, p := range offers {
-				if p == astiav.PixelFormatCuda {
-					return p
-				}
-			}
-			return offers[len(offers)-1]
-		})
-		err = decoder.Open(codec, nil)
-	}
-	if err != nil {
-		decoder.Free()
-		return nil, fmt.Errorf("open decoder: %w", err)
-	}
-	return decoder, nil
+// useCard has a decoder that is not open yet decode on the card.
+func useCard(decoder *astiav.CodecContext, card *astiav.HardwareDeviceContext) {
+	decoder.SetHardwareDeviceContext(card)
+	decoder.SetPixelFormatCallback(func(offers []astiav.PixelFormat) astiav.PixelFormat {
+		if slices.Contains(offers, astiav.PixelFormatCuda) {
+			return astiav.PixelFormatCuda
+		}
+		return offers[len(offers)-1]
+	})
 }
 
-// readPackets calls each with packet for every packet of the video.
-func readPackets(ctx context.Context, path string, packet *astiav.Packet, each func(*astiav.Stream) error) error {
+// onePass calls each with packet for every packet of the video of a file.
+func onePass(ctx context.Context, path string, packet *astiav.Packet, each func(*astiav.Stream) error) error {
 	input := astiav.AllocFormatContext()
 	defer input.Free()
 	if err := input.OpenInput(path, nil, nil); err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
 	defer input.CloseInput()
-	if err := input.FindStreamInfo(nil); err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
+	stream, err := findVideo(input, path)
+	if err != nil {
+		return err
 	}
-	stream := videoOf(input)
-	if stream == nil {
-		return fmt.Errorf("%s has no video", path)
-	}
-	for ctx.Err() == nil {
-		err := input.ReadFrame(packet)
-		if errors.Is(err, astiav.ErrEof) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", path, err)
-		}
-		if packet.StreamIndex() == stream.Index() {
-			err = each(stream)
-		}
-		packet.Unref()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return readPackets(ctx, input, stream, packet, path, func() error { return each(stream) })
 }
 
 // OurCard measures detectd's own decoder with as many streams of the file. Of each, hz

@@ -4,6 +4,7 @@
 package floor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -34,7 +35,11 @@ func Decode(path string) (d Decoding, err error) {
 		return d, fmt.Errorf("open %s: %w", path, err)
 	}
 	defer input.CloseInput()
-	stream, decoder, err := openDecoder(input, path)
+	stream, err := findVideo(input, path)
+	if err != nil {
+		return d, err
+	}
+	decoder, err := openDecoder(stream, path, func(*astiav.CodecContext) {})
 	if err != nil {
 		return d, err
 	}
@@ -45,43 +50,18 @@ func Decode(path string) (d Decoding, err error) {
 	var took []time.Duration
 	decode := func(p *astiav.Packet) error {
 		began, before := time.Now(), d.Frames
-		if err := decoder.SendPacket(p); err != nil {
-			return fmt.Errorf("decode %s: %w", path, err)
+		err := feed(decoder, p, picture, path, func() error { d.Frames++; return nil })
+		if err == nil && d.Frames > before {
+			took = append(took, time.Since(began))
 		}
-		for {
-			err := decoder.ReceiveFrame(picture)
-			if errors.Is(err, astiav.ErrEagain) || errors.Is(err, astiav.ErrEof) {
-				if d.Frames > before {
-					took = append(took, time.Since(began))
-				}
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("decode %s: %w", path, err)
-			}
-			d.Frames++
-			picture.Unref()
-		}
+		return err
 	}
 	began, err := cpuTime(unix.RUSAGE_THREAD)
 	if err != nil {
 		return d, err
 	}
-	for {
-		err := input.ReadFrame(packet)
-		if errors.Is(err, astiav.ErrEof) {
-			break
-		}
-		if err != nil {
-			return d, fmt.Errorf("read %s: %w", path, err)
-		}
-		if packet.StreamIndex() == stream.Index() {
-			err = decode(packet)
-		}
-		packet.Unref()
-		if err != nil {
-			return d, err
-		}
+	if err := readPackets(context.Background(), input, stream, packet, path, func() error { return decode(packet) }); err != nil {
+		return d, err
 	}
 	if err := decode(nil); err != nil {
 		return d, err
@@ -97,41 +77,82 @@ func Decode(path string) (d Decoding, err error) {
 	return d, nil
 }
 
-// openDecoder opens the video of an input. The caller frees the decoder.
-func openDecoder(input *astiav.FormatContext, path string) (*astiav.Stream, *astiav.CodecContext, error) {
+// findVideo is the first video of an opened input.
+func findVideo(input *astiav.FormatContext, path string) (*astiav.Stream, error) {
 	if err := input.FindStreamInfo(nil); err != nil {
-		return nil, nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	stream := videoOf(input)
-	if stream == nil {
-		return nil, nil, fmt.Errorf("%s has no video", path)
-	}
-	codec := astiav.FindDecoder(stream.CodecParameters().CodecID())
-	if codec == nil {
-		return nil, nil, fmt.Errorf("no decoder for the video of %s", path)
-	}
-	decoder := astiav.AllocCodecContext(codec)
-	decoder.SetThreadCount(1)
-	err := stream.CodecParameters().ToCodecContext(decoder)
-	if err == nil {
-		err = decoder.Open(codec, nil)
-	}
-	if err != nil {
-		decoder.Free()
-		return nil, nil, fmt.Errorf("open decoder: %w", err)
-	}
-	return stream, decoder, nil
-}
-
-// videoOf is the first video of an input, nil without one.
-func videoOf(input *astiav.FormatContext) *astiav.Stream {
 	i := slices.IndexFunc(input.Streams(), func(s *astiav.Stream) bool {
 		return s.CodecParameters().MediaType() == astiav.MediaTypeVideo
 	})
 	if i < 0 {
-		return nil
+		return nil, fmt.Errorf("%s has no video", path)
 	}
-	return input.Streams()[i]
+	return input.Streams()[i], nil
+}
+
+// openDecoder opens a decoder of one thread for a stream, prepared as is told. The
+// caller frees it.
+func openDecoder(s *astiav.Stream, path string, prepare func(*astiav.CodecContext)) (*astiav.CodecContext, error) {
+	codec := astiav.FindDecoder(s.CodecParameters().CodecID())
+	if codec == nil {
+		return nil, fmt.Errorf("no decoder for the video of %s", path)
+	}
+	decoder := astiav.AllocCodecContext(codec)
+	decoder.SetThreadCount(1)
+	err := s.CodecParameters().ToCodecContext(decoder)
+	if err == nil {
+		prepare(decoder)
+		err = decoder.Open(codec, nil)
+	}
+	if err != nil {
+		decoder.Free()
+		return nil, fmt.Errorf("open decoder: %w", err)
+	}
+	return decoder, nil
+}
+
+// readPackets calls each with packet for every packet of the stream, until ctx ends.
+func readPackets(ctx context.Context, input *astiav.FormatContext, s *astiav.Stream, packet *astiav.Packet, path string, each func() error) error {
+	for ctx.Err() == nil {
+		err := input.ReadFrame(packet)
+		if errors.Is(err, astiav.ErrEof) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", path, err)
+		}
+		if packet.StreamIndex() == s.Index() {
+			err = each()
+		}
+		packet.Unref()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feed gives the decoder a packet, nil at the end, and calls each with picture for
+// every picture that comes out.
+func feed(decoder *astiav.CodecContext, packet *astiav.Packet, picture *astiav.Frame, path string, each func() error) error {
+	if err := decoder.SendPacket(packet); err != nil {
+		return fmt.Errorf("decode %s: %w", path, err)
+	}
+	for {
+		err := decoder.ReceiveFrame(picture)
+		if errors.Is(err, astiav.ErrEagain) || errors.Is(err, astiav.ErrEof) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("decode %s: %w", path, err)
+		}
+		err = each()
+		picture.Unref()
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // cpuTime is the user and system time of this process or thread.

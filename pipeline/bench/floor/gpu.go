@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	bare "github.com/yalue/onnxruntime_go"
 
-	"detectd/detect"
 	"detectd/detect/batch"
 	"detectd/detect/model"
 	"detectd/detect/ort"
@@ -183,25 +180,7 @@ func (b *bound) close() {
 
 // until makes calls side by side up to a moment and returns what each took.
 func until(calls []func() error, end time.Time) ([]time.Duration, error) {
-	took := make([][]time.Duration, len(calls))
-	errs := make([]error, len(calls))
-	var wg sync.WaitGroup
-	for k, call := range calls {
-		wg.Go(func() {
-			for {
-				began := time.Now()
-				if !began.Before(end) {
-					return
-				}
-				if errs[k] = call(); errs[k] != nil {
-					return
-				}
-				took[k] = append(took[k], time.Since(began))
-			}
-		})
-	}
-	wg.Wait()
-	return slices.Concat(took...), errors.Join(errs...)
+	return together(calls, func(int) bool { return time.Now().Before(end) })
 }
 
 // Fed is a pool of the daemon on a GPU.
@@ -215,55 +194,21 @@ type Fed struct {
 // Fed measures the detector pool as Pool does, with a model opened as options say.
 // It tells the sizes of its calls, too: how many pictures went in calls of each size.
 func (m *Model) Fed(ctx context.Context, video string, f Fed) (i Inferring, sizes map[int]int, err error) {
-	frames, err := ReadFrames(ctx, video, min(f.Streams, 16))
-	if err != nil {
-		return i, nil, err
-	}
-	defer frames.Close()
-	d, err := model.Open(m.rt, m.data, f.Options)
-	if err != nil {
-		return i, nil, err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	b, err := batch.New(d, f.Batch)
-	if err != nil {
-		return i, nil, fmt.Errorf("make pool: %w", err)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	defer func() { cancel(); err = errors.Join(err, <-ended) }()
-	if _, _, err := feed(b, frames, f.Streams, time.Now().Add(f.Duration/2)); err != nil {
-		return i, nil, err
-	}
-	i, err = timed(func() (took []time.Duration, err error) {
-		took, sizes, err = feed(b, frames, f.Streams, time.Now().Add(f.Duration))
-		return took, err
-	})
-	return i, sizes, err
-}
-
-// feed hands in a frame of each stream as soon as the one before is answered, up to
-// a moment.
-func feed(b *batch.Batcher, frames *Frames, streams int, end time.Time) (took []time.Duration, sizes map[int]int, err error) {
-	sizes = map[int]int{}
-	var mu sync.Mutex // guards what is answered
-	errs := make([]error, streams)
-	var wg sync.WaitGroup
-	for s := range streams {
-		wg.Go(func() {
-			answer := make(chan batch.Result, 1)
-			for n := s; errs[s] == nil && time.Now().Before(end); n++ {
-				b.Submit(strconv.Itoa(s), 1, frames.List[n%len(frames.List)], detect.Options{}, func(r batch.Result) { answer <- r })
-				r := <-answer
-				errs[s] = r.Err
-				mu.Lock()
+	err = m.withPool(ctx, video, min(f.Streams, 16), f.Options, f.Batch, func(b *batch.Batcher, frames *Frames) (err error) {
+		work := func(d time.Duration) (took []time.Duration, err error) {
+			end := time.Now().Add(d)
+			sizes = map[int]int{}
+			err = saturate(b, frames.List, f.Streams, func(int) bool { return time.Now().Before(end) }, func(r batch.Result) {
 				took = append(took, r.Queued+r.Inferred)
 				sizes[r.BatchSize]++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return took, sizes, errors.Join(errs...)
+			})
+			return took, err
+		}
+		if _, err := work(f.Duration / 2); err != nil {
+			return err
+		}
+		i, err = timed(func() ([]time.Duration, error) { return work(f.Duration) })
+		return err
+	})
+	return i, sizes, err
 }

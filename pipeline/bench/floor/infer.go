@@ -79,29 +79,34 @@ func (m *Model) Infer(calls int) (i Inferring, err error) {
 		return i, err
 	}
 	defer session.Close()
-	callers := make([]*Call, runtime.GOMAXPROCS(0))
+	callers := make([]func() error, runtime.GOMAXPROCS(0))
 	for k := range callers {
-		if callers[k], err = session.NewCall(); err != nil {
+		c, err := session.NewCall()
+		if err != nil {
 			return i, err
 		}
-		defer callers[k].Close()
+		defer c.Close()
+		callers[k] = c.Run
 	}
-	if _, err := together(callers, 3); err != nil { // first runs allocate
+	if _, err := together(callers, func(made int) bool { return made < 3 }); err != nil { // first runs allocate
 		return i, err
 	}
-	return timed(func() ([]time.Duration, error) { return together(callers, calls) })
+	return timed(func() ([]time.Duration, error) {
+		return together(callers, func(made int) bool { return made < calls })
+	})
 }
 
-// together makes calls on all callers side by side and returns what each took.
-func together(callers []*Call, calls int) ([]time.Duration, error) {
-	took := make([][]time.Duration, len(callers))
-	errs := make([]error, len(callers))
+// together makes calls side by side, each for as long as more says to one that was made
+// so often, and returns what each took.
+func together(calls []func() error, more func(made int) bool) ([]time.Duration, error) {
+	took := make([][]time.Duration, len(calls))
+	errs := make([]error, len(calls))
 	var wg sync.WaitGroup
-	for k, c := range callers {
+	for k, call := range calls {
 		wg.Go(func() {
-			for range calls {
+			for more(len(took[k])) {
 				began := time.Now()
-				if errs[k] = c.Run(); errs[k] != nil {
+				if errs[k] = call(); errs[k] != nil {
 					return
 				}
 				took[k] = append(took[k], time.Since(began))

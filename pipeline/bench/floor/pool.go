@@ -22,28 +22,43 @@ import (
 // number of answers. The frames are real ones of the video, so that making the
 // tensor and reading the boxes is in it. warm answers per stream come before.
 func (m *Model) Pool(ctx context.Context, video string, streams, warm, answers int) (i Inferring, err error) {
-	frames, err := ReadFrames(ctx, video, streams)
+	err = m.withPool(ctx, video, streams, model.Options{}, batch.Config{}, func(b *batch.Batcher, frames *Frames) (err error) {
+		work := func(answers int) (took []time.Duration, err error) {
+			err = saturate(b, frames.List, streams, func(made int) bool { return made < answers }, func(r batch.Result) {
+				took = append(took, r.Inferred)
+			})
+			return took, err
+		}
+		if _, err := work(warm); err != nil {
+			return err
+		}
+		i, err = timed(func() ([]time.Duration, error) { return work(answers) })
+		return err
+	})
+	return i, err
+}
+
+// withPool runs work with the daemon's pool of detectors and some frames of a video.
+func (m *Model) withPool(ctx context.Context, video string, n int, o model.Options, c batch.Config, work func(*batch.Batcher, *Frames) error) (err error) {
+	frames, err := ReadFrames(ctx, video, n)
 	if err != nil {
-		return i, err
+		return err
 	}
 	defer frames.Close()
-	d, err := m.Detector()
+	d, err := model.Open(m.rt, m.data, o)
 	if err != nil {
-		return i, err
+		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	b, err := batch.New(d, batch.Config{})
+	b, err := batch.New(d, c)
 	if err != nil {
-		return i, fmt.Errorf("make pool: %w", err)
+		return fmt.Errorf("make pool: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
 	defer func() { cancel(); err = errors.Join(err, <-ended) }()
-	if _, err := saturate(b, frames.List, streams, warm); err != nil {
-		return i, err
-	}
-	return timed(func() ([]time.Duration, error) { return saturate(b, frames.List, streams, answers) })
+	return work(b, frames)
 }
 
 // Detector opens the model as the daemon does.
@@ -55,29 +70,30 @@ func (m *Model) Data() []byte { return m.data }
 // Contract tells how the model is fed and read.
 func (m *Model) Contract() detect.Contract { return m.contract }
 
-// saturate hands in a frame of each stream as soon as the one before is answered.
-func saturate(b *batch.Batcher, frames []*frame.Frame, streams, answers int) ([]time.Duration, error) {
-	var mu sync.Mutex // guards took
-	var took []time.Duration
+// saturate hands in a frame of each stream as soon as the one before is answered, for
+// as long as more says to a stream with so many answers. answered is called by one at
+// a time.
+func saturate(b *batch.Batcher, frames []*frame.Frame, streams int, more func(made int) bool, answered func(batch.Result)) error {
+	var mu sync.Mutex // held while answered is called
 	errs := make([]error, streams)
 	var wg sync.WaitGroup
 	for s := range streams {
 		wg.Go(func() {
 			answer := make(chan batch.Result, 1)
-			for n := range answers {
-				b.Submit(strconv.Itoa(s), 1, frames[(s+n)%len(frames)], detect.Options{}, func(r batch.Result) { answer <- r })
+			for made := 0; more(made); made++ {
+				b.Submit(strconv.Itoa(s), 1, frames[(s+made)%len(frames)], detect.Options{}, func(r batch.Result) { answer <- r })
 				r := <-answer
 				if errs[s] = r.Err; r.Err != nil {
 					return
 				}
 				mu.Lock()
-				took = append(took, r.Inferred)
+				answered(r)
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	return took, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // Frames are decoded pictures that are kept.

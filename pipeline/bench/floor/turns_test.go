@@ -52,8 +52,9 @@ func turns(b *testing.B, path string, n int) time.Duration {
 		defer inputs[i].Free()
 		must(inputs[i].OpenInput(path, nil, nil))
 		defer inputs[i].CloseInput()
-		var err error
-		_, decoders[i], err = openDecoder(inputs[i], path)
+		stream, err := findVideo(inputs[i], path)
+		must(err)
+		decoders[i], err = openDecoder(stream, path, func(*astiav.CodecContext) {})
 		must(err)
 		defer decoders[i].Free()
 	}
